@@ -1,0 +1,1 @@
+"""What everything else stands on: identifiers, limits, errors, time and randomness as interfaces."""

@@ -1,0 +1,27 @@
+"""Named limits of queues, buffers, loops and retries, with their unit in the name."""
+
+from typing import Final
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+
+MESSAGE_BYTES_MAX: Final = 32 * MIB
+"""Largest body of a request and largest message of the service protocol. Source: shared/spec/ingress.md, section 20."""
+
+VALUE_BYTES_MAX: Final = 90_000
+"""Values above this are cut into chunks (FoundationDB refuses 100 kB). Source: architecture, The store."""
+
+TRANSACTION_BYTES_MAX: Final = 5_000_000
+"""A commit is split beyond this, never inside one event (FoundationDB refuses 10 MB)."""
+
+BUS_BODY_BYTES_MAX: Final = 512 * KIB
+"""Bodies above this travel through the store as a blob: a NATS message holds 1 MiB by default, and a batch several commands."""
+
+SCAN_ROWS_MAX: Final = 1_000
+"""Rows that one page of a range read returns."""
+
+PARTITIONS_DEFAULT: Final = 24
+"""Partitions of a new store; fixed afterwards."""
+
+INVOCATIONS_WAITING_MAX: Final = 100_000
+"""Requests that one ingress process keeps waiting before it answers 429."""

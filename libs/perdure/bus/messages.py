@@ -1,0 +1,243 @@
+"""Every message between processes, msgpack on the bus. Fields are only ever added, at the end and with a default.
+
+The first field of each envelope is the version of its format; a receiver refuses a newer one than it knows.
+"""
+
+from typing import Final, TypeVar
+
+import msgspec
+
+from perdure.base.ids import InvocationId
+from perdure.model.journal import Headers
+from perdure.model.result import Failure, Outcome, Success, Void
+from perdure.model.target import Target
+
+VERSION: Final = 1
+M = TypeVar("M", bound="_Message")
+
+
+class _Message(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    pass
+
+
+# Ingress to the owner of a partition.
+
+
+class Invoke(_Message, tag=1):
+    """Admit an invocation. With `wants_result` the reply is `Completed`, without it `Accepted`."""
+
+    request_id: int
+    invocation_id: InvocationId
+    target: Target
+    body: bytes
+    headers: Headers
+    wants_result: bool
+    idempotency_key: str | None = None
+    is_fresh: bool = False
+    """The id is random and sent for the first time: the owner need not look for an earlier one."""
+    execution_at_ms: int | None = None
+    completion_retention_ms: int = 0
+    journal_retention_ms: int = 0
+    body_blob_id: bytes | None = None
+    """Where the body is in the store, if it is too large for the bus."""
+    traceparent: str | None = None
+
+
+class Attach(_Message, tag=2):
+    """Wait for the result of an invocation. Replies: `Completed`, `NotFound`."""
+
+    request_id: int
+    invocation_id: InvocationId
+
+
+class GetOutput(_Message, tag=3):
+    """Read the result of an invocation. Replies: `Completed`, `NotReady`, `NotFound`."""
+
+    request_id: int
+    invocation_id: InvocationId
+
+
+class SendSignalTo(_Message, tag=4):
+    """Deliver a signal (an awakeable's result). Reply: `Accepted`, also where nobody is there to take it."""
+
+    request_id: int
+    invocation_id: InvocationId
+    signal_index: int | None
+    signal_name: str | None
+    result: Success | Failure | Void
+
+
+class Operate(_Message, tag=5):
+    """An operator's action on one invocation. Reply: `Operated`."""
+
+    request_id: int
+    invocation_id: InvocationId
+    action: str
+    """`cancel`, `kill`, `purge`, `purge_journal`, `pause`, `resume`, `restart_as_new`"""
+    deployment: str | None = None
+    """`latest`, `keep` or a deployment id, for resume and restart_as_new."""
+    from_entry: int = 0
+
+
+OwnerRequest = Invoke | Attach | GetOutput | SendSignalTo | Operate
+
+
+class OwnerRequests(_Message):
+    """What one process asks of the partitions of one invoker."""
+
+    version: int
+    reply_subject: str
+    requests: list[OwnerRequest]
+
+
+# Owner of a partition to the process that asked.
+
+
+class Accepted(_Message, tag=1):
+    """The invocation is durable. `is_new` is false where an earlier one with the same id was found."""
+
+    request_id: int
+    execution_at_ms: int | None = None
+    is_new: bool = True
+
+
+class Completed(_Message, tag=2):
+    """The result. `expires_at_ms` is set where it was read from a retained completion."""
+
+    request_id: int
+    result: Outcome
+    expires_at_ms: int | None = None
+    result_blob_id: bytes | None = None
+    """Where the value is in the store, if it is too large for the bus; `result` is then an empty success."""
+
+
+class NotReady(_Message, tag=3):
+    request_id: int
+
+
+class NotFound(_Message, tag=4):
+    request_id: int
+
+
+class NotOwner(_Message, tag=5):
+    """This process does not own the partition (any more); ask the owner that the next announcement names."""
+
+    request_id: int
+
+
+class Overloaded(_Message, tag=6):
+    """The owner refused to queue more; nothing was stored."""
+
+    request_id: int
+
+
+class Operated(_Message, tag=7):
+    """The outcome of an `Operate`: `done`, `appended`, or the name of the refusal, and the new id for restart_as_new."""
+
+    request_id: int
+    outcome: str
+    new_invocation_id: InvocationId | None = None
+
+
+OwnerReply = Accepted | Completed | NotReady | NotFound | NotOwner | Overloaded | Operated
+
+
+class OwnerReplies(_Message):
+    """All replies of one commit to one process."""
+
+    version: int
+    replies: list[OwnerReply]
+
+
+# Between all processes.
+
+
+class Announcement(_Message):
+    """An invoker now owns these partitions: whoever waits on them re-attaches."""
+
+    version: int
+    invoker_id: str
+    partitions: list[int]
+    epoch_by_partition: dict[int, int]
+
+
+class Doorbell(_Message):
+    """There is mail for these partitions. Carries no truth."""
+
+    version: int
+    partitions: list[int]
+
+
+class SchemaChanged(_Message):
+    """Admin changed metadata; `meta_version` is the counter in the store after it."""
+
+    version: int
+    meta_version: int
+
+
+class Heartbeat(_Message):
+    """Sent every second by every process; the last one, with `is_leaving`, when it stops."""
+
+    version: int
+    role: str
+    process_id: str
+    address: str
+    """Where its public port listens, `host:port`, or empty."""
+    software_version: str
+    started_at_ms: int
+    partitions: list[int] = []
+    is_ready: bool = True
+    is_leaving: bool = False
+    counters: dict[str, float] = {}
+    not_ready_because: str = ""
+
+
+class MetricsSnapshot(_Message):
+    """Answer to a metrics request: the process's metrics as Prometheus text."""
+
+    version: int
+    role: str
+    process_id: str
+    text: bytes
+
+
+class LiveInvocation(_Message):
+    """What only the owner knows of an invocation: `ready`, `running` or `backing-off`, and its attempts."""
+
+    invocation_id: InvocationId
+    status: str
+    retry_count: int = 0
+    last_start_at_ms: int | None = None
+    next_retry_at_ms: int | None = None
+    last_failure: str | None = None
+    last_failure_code: str | None = None
+    last_attempt_deployment_id: str | None = None
+    last_attempt_server: str | None = None
+    related_command_index: int | None = None
+    related_command_name: str | None = None
+    related_command_type: str | None = None
+
+
+class LiveInvocations(_Message):
+    """Answer of one invoker to a request for its live invocations."""
+
+    version: int
+    invoker_id: str
+    invocations: list[LiveInvocation]
+
+
+class UnknownVersion(ValueError):
+    """A message of a newer format than this process reads."""
+
+
+def encode(message: _Message) -> bytes:
+    """Return the msgpack form of an envelope."""
+    return _encoder.encode(message)
+
+
+def decoder_of(kind: type[M]) -> "msgspec.msgpack.Decoder[M]":
+    """Return a decoder for one envelope, to be kept by the receiver."""
+    return msgspec.msgpack.Decoder(kind)
+
+
+_encoder = msgspec.msgpack.Encoder()

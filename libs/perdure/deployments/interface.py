@@ -1,0 +1,77 @@
+"""How attempts reach a deployment: one HTTP exchange each, with callbacks on the event loop."""
+
+import enum
+from typing import Protocol
+
+import msgspec
+
+from perdure.model.deployment import Deployment
+
+HeaderList = list[tuple[str, str]]
+"""Lower-case names, in order."""
+
+
+class FailureKind(enum.Enum):
+    """Where an exchange broke."""
+
+    CONNECT = "connect"
+    """No connection: refused, unreachable, DNS, timeout, no common protocol."""
+    TLS = "tls"
+    RESET = "reset"
+    """The stream or the connection was cut, or the peer broke HTTP."""
+    GOAWAY = "goaway"
+    """The connection was drained before the peer saw the request: it is safe to repeat at once."""
+
+
+class ExchangeFailure(msgspec.Struct, frozen=True):
+    """Why an exchange ended before its response did. `message` names the address and the cause."""
+
+    kind: FailureKind
+    message: str
+
+
+class Receiver(Protocol):
+    """Takes what comes back. After `on_end` or `on_failure` nothing follows; after `Exchange.abort` nothing at all."""
+
+    def on_response(self, status: int, headers: HeaderList) -> None: ...
+
+    def on_data(self, data: bytes) -> None: ...
+
+    def on_end(self) -> None: ...
+
+    def on_failure(self, failure: ExchangeFailure) -> None: ...
+
+
+class Exchange(Protocol):
+    """The request side of one exchange. Calls after its end or abort do nothing."""
+
+    def send(self, data: bytes) -> None:
+        """Queue request bytes; what is queued in one loop turn leaves in one socket write, as flow control permits."""
+        ...
+
+    def end(self) -> None:
+        """Close the request side (END_STREAM) after what is queued."""
+        ...
+
+    def abort(self) -> None:
+        """Give the exchange up: reset the stream; no callback follows."""
+        ...
+
+    def pause_reading(self) -> None:
+        """Stop granting the peer flow-control credit until `resume_reading`."""
+        ...
+
+    def resume_reading(self) -> None: ...
+
+
+class DeploymentClient(Protocol):
+    """Opens exchanges; pools connections per deployment."""
+
+    def open(self, deployment: Deployment, method: str, path: str, headers: HeaderList, receiver: Receiver) -> Exchange:
+        """Start a request to `deployment.url` + `path`; connects in the background, never blocks, never raises.
+
+        `headers` are the protocol's; the deployment's additional headers are added here and win.
+        """
+        ...
+
+    async def close(self) -> None: ...

@@ -1,0 +1,1 @@
+"""Records that several processes share: targets, journal, invocations, deployments. No behaviour beyond derived facts."""

@@ -1,0 +1,101 @@
+"""What admin registers: deployments and the service revisions that they serve.
+
+Durations are milliseconds; None means "not set here, the next outer level decides".
+Source: shared/spec/service-protocol.md, 1.5 and 1.6; shared/spec/admin.md, section 3.
+"""
+
+import enum
+from typing import Any
+
+import msgspec
+
+from perdure.model.target import HandlerType, ServiceType
+
+
+class ProtocolMode(enum.StrEnum):
+    BIDI_STREAM = "BIDI_STREAM"
+    REQUEST_RESPONSE = "REQUEST_RESPONSE"
+
+
+class RetryPolicy(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Options of a retry policy that are set at one level."""
+
+    initial_interval_ms: int | None = None
+    factor: float | None = None
+    max_interval_ms: int | None = None
+    max_attempts: int | None = None
+    pauses_on_max_attempts: bool | None = None
+
+
+class HandlerOptions(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Options that exist at the level of the service and of the handler; the handler's win."""
+
+    journal_retention_ms: int | None = None
+    idempotency_retention_ms: int | None = None
+    workflow_completion_retention_ms: int | None = None
+    inactivity_timeout_ms: int | None = None
+    abort_timeout_ms: int | None = None
+    enable_lazy_state: bool | None = None
+    ingress_private: bool | None = None
+    retry_policy: RetryPolicy = RetryPolicy()
+    documentation: str | None = None
+    metadata: dict[str, str] = {}
+
+
+class InputRules(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`input` of a handler in the manifest. Absent in the manifest is None in `Handler.input`."""
+
+    required: bool = False
+    content_type: str | None = None
+    json_schema: Any = None  # any JSON value: the schema is passed on, not interpreted
+
+
+class OutputRules(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`output` of a handler in the manifest."""
+
+    content_type: str | None = None
+    set_content_type_if_empty: bool = False
+    json_schema: Any = None  # any JSON value: the schema is passed on, not interpreted
+
+
+class Handler(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One handler of a service revision."""
+
+    name: str
+    handler_type: HandlerType
+    input: InputRules | None = None
+    output: OutputRules | None = None
+    options: HandlerOptions = HandlerOptions()
+
+
+class Service(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One revision of a service: immutable but for what an operator modifies."""
+
+    name: str
+    service_type: ServiceType
+    revision: int
+    deployment_id: str
+    handlers: dict[str, Handler]
+    options: HandlerOptions = HandlerOptions()
+
+
+class Deployment(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A reachable endpoint at a unique address. `id` is `dp_1…`; `url` is absolute, without a trailing slash."""
+
+    id: str
+    url: str
+    protocol_mode: ProtocolMode
+    http_version: str
+    """`HTTP/1.1` or `HTTP/2.0`: what discovery was answered with, reused for every attempt."""
+    protocol_version_min: int
+    protocol_version_max: int
+    created_at_ms: int
+    services: dict[str, int] = {}
+    """service name -> revision that this deployment serves"""
+    sdk_version: str | None = None
+    """`x-restate-server` of the discovery response."""
+    additional_headers: dict[str, str] = {}
+    metadata: dict[str, str] = {}
+    lambda_arn: str | None = None
+    lambda_assume_role_arn: str | None = None
+    lambda_compression: str | None = None
