@@ -1,0 +1,20 @@
+"""Versions of the service protocol. Source: shared/spec/service-protocol.md, section 2.6."""
+
+from typing import Final
+
+VERSION_MIN: Final = 5
+VERSION_MAX: Final = 7
+SERVER_VERSION_DEFAULT: Final = 6
+"""The highest version that new invocations are pinned to; 7 is opt-in, as it cannot be undone."""
+
+
+def content_type_of(version: int) -> str:
+    """Return the media type of both directions of an attempt."""
+    return f"application/vnd.restate.invocation.v{version}"
+
+
+def negotiate(deployment_min: int, deployment_max: int, *, server_max: int = SERVER_VERSION_DEFAULT) -> int | None:
+    """Return the version of a first attempt, or None where the deployment's range and ours do not meet."""
+    assert VERSION_MIN <= server_max <= VERSION_MAX
+    version = min(deployment_max, server_max)
+    return version if version >= max(deployment_min, VERSION_MIN) else None
