@@ -1,0 +1,35 @@
+"""Why a registration or a change of metadata is refused. Source: shared/spec/admin.md, sections 3.2 and 4.2."""
+
+from perdure.base.errors import PerdureError
+
+
+class ReservedServiceName(PerdureError):
+    """A service has a name that the server keeps for itself."""
+
+    code, status = "META0005", 400
+    hint = "Rename the service: names that begin with `restate` and the name `openapi` are taken."
+
+
+class ServiceTypeChanged(PerdureError):
+    """A new revision of a service is of another type than the active one."""
+
+    code, status = "META0006", 409
+    hint = "Give the service a new name, or repeat with `breaking` if no invocation or state of the old type matters."
+
+
+class InvalidService(PerdureError):
+    """The manifest combines settings that exclude each other."""
+
+    status = 400
+
+
+class UnsupportedRetention(PerdureError):
+    """A workflow's retention was set on a service that is none."""
+
+    status = 400
+
+
+class NotRegistered(PerdureError):
+    """A deployment or service that was to be changed does not exist."""
+
+    status = 404
