@@ -1,0 +1,81 @@
+"""Fixtures of the end-to-end tests: a shared server, one of one's own, and SDK endpoints over each transport."""
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.e2e.endpoint import NODE_ROOM, Endpoint
+from tests.e2e.suite import Suite
+
+
+class Services(NamedTuple):
+    """Registered services: the server, the endpoint, and what stands before each service's name."""
+
+    suite: Suite
+    endpoint: Endpoint
+    prefix: str
+
+    def path(self, service: str, *rest: str) -> str:
+        """Return the ingress path of a handler, `path("Counter", "key", "add")`."""
+        return "/" + "/".join((self.prefix + service, *rest))
+
+
+@pytest.fixture(scope="session")
+def suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Suite]:
+    """A server that many tests share; none of them may kill any of it."""
+    yield from _running(Suite(tmp_path_factory.mktemp("shared") / "data"))
+
+
+@pytest.fixture
+def own_suite(tmp_path: Path) -> Iterator[Suite]:
+    """A server of the test's own, to be killed and restarted."""
+    yield from _running(Suite(tmp_path / "data"))
+
+
+@pytest.fixture(scope="session")
+def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
+    """The Python services under hypercorn, registered nowhere yet."""
+    yield from _served(Endpoint("tests.e2e.services:app", tmp_path_factory.mktemp("python")))
+
+
+@pytest.fixture(scope="session", params=["http2", "http11"])
+def services(request: pytest.FixtureRequest, suite: Suite, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
+    """The Python services, registered with the shared server for one of the two transports."""
+    is_http_11 = request.param == "http11"
+    prefix = "H1" if is_http_11 else ""
+    for running in _served(Endpoint("tests.e2e.services:app", tmp_path_factory.mktemp(request.param), prefix=prefix)):
+        suite.register(running.url, use_http_11=is_http_11)
+        yield Services(suite, running, prefix)
+
+
+@pytest.fixture(scope="session")
+def typescript(suite: Suite, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
+    """The TypeScript services, registered with the shared server."""
+    for running in _served(Endpoint(str(NODE_ROOM / "app.mjs"), tmp_path_factory.mktemp("node"), prefix="Ts")):
+        suite.register(running.url)
+        yield Services(suite, running, "Ts")
+
+
+@pytest.fixture
+def tag() -> str:
+    """A key that no other test uses."""
+    return uuid.uuid4().hex[:12]
+
+
+def _running(suite: Suite) -> Iterator[Suite]:
+    try:
+        suite.start()
+        yield suite
+    finally:
+        suite.close()
+
+
+def _served(endpoint: Endpoint) -> Iterator[Endpoint]:
+    try:
+        endpoint.start()
+        yield endpoint
+    finally:
+        endpoint.stop()

@@ -1,0 +1,165 @@
+"""A whole server on free ports in a directory of its own: ours, or the real one as the witness of what a test claims.
+
+`PERDURE_TEST_PEER=restate` with `RESTATE_SERVER=path` runs the real server, so that a contract can be checked on both.
+"""
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import psutil
+
+from tests.e2e.processes import REPOSITORY, end, eventually, family, free_ports, kill_now, spawn
+
+ROLES: Final = ("ingress", "admin", "sql", "nodectl", "invoker")
+UNSET: Final = object()
+
+
+class Suite:
+    """All processes of one server, started by one command.
+
+    Args:
+        base_dir: Where data and the log file go; a second start in the same directory continues with its data.
+        invokers: Processes of the role that carries the work. The real server has one process for everything.
+        peer: `restate` for the real server, empty for ours; None takes it from the environment.
+    """
+
+    def __init__(self, base_dir: Path, *, invokers: int = 1, peer: str | None = None) -> None:
+        self.base_dir = base_dir
+        self.invokers = invokers
+        self.peer = os.environ.get("PERDURE_TEST_PEER", "") if peer is None else peer
+        self.ingress_port, self.admin_port, self.sql_port, self.node_port = free_ports(4)
+        self.ingress_url = f"http://127.0.0.1:{self.ingress_port}"
+        self.admin_url = f"http://127.0.0.1:{self.admin_port}"
+        self.node_url = f"http://127.0.0.1:{self.node_port}"
+        self.ready_after_s = 0.0
+        self.http = httpx.Client(timeout=60.0, limits=httpx.Limits(max_connections=None, max_keepalive_connections=0))
+        self._log = base_dir.parent / f"{base_dir.name}.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start every process and wait until ingress and admin answer."""
+        assert self._process is None
+        started = time.monotonic()
+        command, env = self._restate() if self.peer else self._perdure()
+        self._process = spawn(command, log=self._log, env=env, cwd=REPOSITORY)
+        eventually(self._is_ready, "server is ready")
+        self.ready_after_s = time.monotonic() - started
+
+    def stop(self) -> int:
+        """End every process in order and return the exit code."""
+        assert self._process is not None
+        code = end(self._process)
+        self._process = None
+        return code
+
+    def close(self) -> None:
+        """Stop, if it runs, and release what the test side holds."""
+        if self._process is not None:
+            self.stop()
+        self.http.close()
+
+    def restart(self) -> None:
+        """Stop everything in order and start it again on the same data and ports."""
+        self.stop()
+        self.start()
+
+    def kill_everything(self) -> None:
+        """Kill each process with signal 9 at one moment; nothing is started again."""
+        assert self._process is not None
+        kill_now(family(self._process.pid))
+        self._process.wait(10)
+        self._process = None
+
+    def processes(self, role: str) -> list[psutil.Process]:
+        """Return the running processes of one role: a service's name, `nats`, or `everything`."""
+        assert self._process is not None
+        members = family(self._process.pid)
+        return members if role == "everything" else [member for member in members if _role(member) == role]
+
+    def kill(self, role: str, sig: signal.Signals = signal.SIGKILL) -> list[int]:
+        """Send `sig` to every process of `role` and return their ids. The parent starts them again, unless it is the parent itself."""
+        members = self.processes(role)
+        assert members, f"no process of role {role} runs"
+        for member in members:
+            member.send_signal(sig)
+        return [member.pid for member in members]
+
+    def logs(self) -> str:
+        """Return all that the processes have printed so far."""
+        return self._log.read_text(errors="replace") if self._log.exists() else ""
+
+    def register(self, uri: str, **options: Any) -> dict[str, Any]:
+        """Register the deployment at `uri` and return the admin's answer; `options` go into the request body."""
+        response = self.http.post(f"{self.admin_url}/deployments", json={"uri": uri, **options})
+        assert response.status_code in (200, 201), f"registration: {response.status_code} {response.text}"
+        return response.json()
+
+    def call(self, path: str, body: Any = UNSET, *, headers: dict[str, str] | None = None, method: str = "POST") -> httpx.Response:
+        """Send one request to the ingress and return whatever comes back. `body` is sent as JSON, bytes as they are."""
+        if body is UNSET:
+            return self.http.request(method, self.ingress_url + path, headers=headers)
+        if isinstance(body, bytes):
+            return self.http.request(method, self.ingress_url + path, content=body, headers=headers)
+        return self.http.request(method, self.ingress_url + path, json=body, headers=headers)
+
+    def result(self, path: str, body: Any = UNSET, *, headers: dict[str, str] | None = None, method: str = "POST") -> Any:
+        """Return the JSON result of a call that must succeed."""
+        response = self.call(path, body, headers=headers, method=method)
+        assert response.status_code == 200, f"{path}: {response.status_code} {response.text}"
+        return response.json() if response.content else None
+
+    def send(self, path: str, body: Any = UNSET, *, headers: dict[str, str] | None = None) -> str:
+        """Send one-way and return the invocation id; `path` is that of the call, with a query if wanted."""
+        bare, _, query = path.partition("?")
+        response = self.call(f"{bare}/send{'?' + query if query else ''}", body, headers=headers)
+        assert response.status_code == 202, f"{path}: {response.status_code} {response.text}"
+        return response.json()["invocationId"]
+
+    def attach(self, invocation_id: str) -> httpx.Response:
+        """Wait for an invocation's result by its id."""
+        return self.call(f"/restate/attach/{invocation_id}", method="GET")
+
+    def _is_ready(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, f"server ended with {self._process.returncode}:\n{self.logs()[-4000:]}"
+        return _answers(f"{self.ingress_url}/restate/health") and _answers(f"{self.admin_url}/health")
+
+    def _perdure(self) -> tuple[list[str], dict[str, str]]:
+        program = os.environ.get("PERDURE_PROGRAM", str(REPOSITORY / ".venv/bin/perdure"))
+        ports = {"ingress": self.ingress_port, "admin": self.admin_port, "sql": self.sql_port, "node": self.node_port}
+        flags = [part for name, port in ports.items() for part in (f"--{name}-port", str(port))]
+        return [program, "up", "--base-dir", str(self.base_dir), "--bind", "127.0.0.1", *flags, "--invokers", str(self.invokers)], {}
+
+    def _restate(self) -> tuple[list[str], dict[str, str]]:
+        command = [os.environ["RESTATE_SERVER"], "--no-logo", "--bind-ip", "127.0.0.1", "--bind-port", str(self.node_port)]
+        env = {
+            "RESTATE_INGRESS__BIND_PORT": str(self.ingress_port),
+            "RESTATE_ADMIN__BIND_PORT": str(self.admin_port),
+            "RESTATE_LISTEN_MODE": "tcp",
+            "RESTATE_DISABLE_TELEMETRY": "true",
+            "DO_NOT_TRACK": "1",
+        }
+        return [*command, "--base-dir", str(self.base_dir)], env
+
+
+def _role(process: psutil.Process) -> str:
+    try:
+        command = process.cmdline()
+    except (psutil.NoSuchProcess, psutil.ZombieProcess):
+        return ""
+    for role in ROLES:
+        if f"services.{role}" in command:
+            return role
+    return "nats" if command and Path(command[0]).name.startswith("nats-server") else ""
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=2.0).status_code == 200
+    except httpx.TransportError:
+        return False
