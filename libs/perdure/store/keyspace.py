@@ -47,6 +47,7 @@ class PartitionKeys:
         """owner, epoch"""
         self.batch = prefix + _text("batch")
         """last committed batch number of the owner, by which an unknown commit is told from a failed one"""
+        self.live = prefix + _text("live")
         self.invocations = prefix + _text("inv")
         self.journals = prefix + _text("journal")
         self.states = prefix + _text("state")
@@ -58,8 +59,12 @@ class PartitionKeys:
         self.mail = prefix + _text("mail")
         self.counts = prefix + _text("count")
 
+    def unfinished(self, invocation_id: InvocationId) -> bytes:
+        """id -> `InvocationRecord` of an invocation that has not ended: what an owner loads at takeover"""
+        return self.live + _bytes(invocation_id)
+
     def invocation(self, invocation_id: InvocationId) -> bytes:
-        """id -> `InvocationRecord`"""
+        """id -> `InvocationRecord` of a completed invocation, until its retention ends"""
         return self.invocations + _bytes(invocation_id)
 
     def journal(self, invocation_id: InvocationId) -> bytes:

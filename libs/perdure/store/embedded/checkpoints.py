@@ -1,0 +1,62 @@
+"""Moves what has gathered in the write-ahead log into the file, beside the commits and not within one."""
+
+from queue import SimpleQueue
+from threading import Thread
+from typing import Final
+
+import apsw
+
+from perdure.store.embedded.connection import open_connection
+from perdure.store.embedded.lock import WriteLock
+
+_LOG_PAGES: Final = 4_000
+"""A checkpoint is due each time the log has grown by so much (16 MB)."""
+
+_CACHE_KIB: Final = 256
+
+
+class Checkpointer:
+    """A thread with a connection of its own.
+
+    The log is never truncated: SQLite begins it anew once all of it has been moved, and overwriting is cheaper to sync than growing.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._connection = open_connection(path, cache_kib=_CACHE_KIB)
+        self._lock = WriteLock(path)
+        self._pages = 0
+        self._due = _LOG_PAGES
+        self._requests: SimpleQueue[bool] = SimpleQueue()
+        self._thread = Thread(target=self._run, name="store-checkpoints", daemon=True)
+        self._thread.start()
+
+    def log_has(self, pages: int) -> None:
+        """Note the length of the log after a commit, and checkpoint when it is due; on the writer's thread."""
+        if pages < self._pages:
+            self._due = _LOG_PAGES
+        self._pages = pages
+        if pages >= self._due:
+            self._due = pages + _LOG_PAGES
+            self._requests.put(True)
+
+    def _run(self) -> None:
+        while self._requests.get():
+            try:
+                self._checkpoint()
+            except apsw.BusyError:
+                # Another process is at it.
+                continue
+
+    def _checkpoint(self) -> None:
+        in_log, moved = self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        if moved < in_log:
+            # What was committed meanwhile is little; moved while nobody writes, it lets the log begin anew.
+            with self._lock:
+                self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+
+    def close(self) -> None:
+        """Stop after the present checkpoint. Blocks."""
+        self._requests.put(False)
+        self._thread.join()
+        self._connection.close()
+        self._lock.close()

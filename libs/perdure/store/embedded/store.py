@@ -1,0 +1,73 @@
+"""`Store` on one SQLite file."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import apsw
+
+from perdure.base.errors import StoreError
+from perdure.store.embedded.connection import create_tables
+from perdure.store.embedded.jobs import Job
+from perdure.store.embedded.lock import WriteLock
+from perdure.store.embedded.reader import Reader
+from perdure.store.embedded.writer import Writer
+from perdure.store.interface import ReadTransaction, Transaction
+
+T = TypeVar("T")
+
+
+class EmbeddedStore:
+    """Transactions over one file, for one event loop of one process; any number of processes may have it open.
+
+    There are no conflicts: write transactions of all processes run one after another, so `fn` runs once. A cancelled
+    `transact` may still commit.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._writer = Writer(path)
+        self._reader = Reader(path)
+        self._is_closed = False
+
+    async def transact(self, fn: Callable[[Transaction], T]) -> T:
+        self._check_open()
+        job = Job(fn)
+        self._writer.submit(job)
+        return await job.future
+
+    async def read(self, fn: Callable[[ReadTransaction], T]) -> T:
+        self._check_open()
+        return await self._reader.read(fn)
+
+    async def close(self) -> None:
+        """Finish what is queued and close the file. Closing twice is fine."""
+        if not self._is_closed:
+            self._is_closed = True
+            await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
+        self._writer.close()
+        self._reader.close()
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise StoreError(f"{self._path}: the store is closed")
+
+
+def open_embedded(path: str) -> EmbeddedStore:
+    """Open the store in the file at `path`; it and its directory are made if they are missing. Blocks for a few fsyncs.
+
+    Raises:
+        StoreError: The file cannot be used.
+    """
+    try:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        lock = WriteLock(path)
+        with lock:
+            create_tables(path)
+        lock.close()
+        return EmbeddedStore(path)
+    except (apsw.Error, OSError) as error:
+        raise StoreError(f"{path}: {error}") from error

@@ -1,0 +1,26 @@
+"""Chooses and opens the store that the configuration asks for."""
+
+from perdure.base.errors import StoreError
+from perdure.store.interface import Store
+
+
+def open_store(*, path: str | None, fdb_cluster_file: str | None, root: str) -> Store:
+    """Open FoundationDB where a cluster file is given, else the embedded store. Blocks shortly.
+
+    Args:
+        path: File of the embedded store; made if it is missing.
+        fdb_cluster_file: Cluster file of FoundationDB; wins over `path`.
+        root: Root of all keys; names this cluster in FoundationDB's client traces.
+
+    Raises:
+        StoreError: The store cannot be opened, or neither place is given.
+    """
+    if fdb_cluster_file:
+        from perdure.store.fdb.store import open_fdb
+
+        return open_fdb(fdb_cluster_file, trace_group=root)
+    if path:
+        from perdure.store.embedded.store import open_embedded
+
+        return open_embedded(path)
+    raise StoreError("no store is configured: give the path of the embedded store or the cluster file of FoundationDB")
