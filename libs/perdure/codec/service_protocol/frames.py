@@ -6,6 +6,7 @@ Source: shared/spec/service-protocol.md, section 3. Holds at most one incomplete
 
 import enum
 import struct
+from collections.abc import Iterator
 from typing import Final
 
 from perdure.base.errors import RemoteProtocolError
@@ -115,18 +116,17 @@ class FrameDecoder:
         """How much of an incomplete frame is held."""
         return len(self._buffer)
 
-    def receive(self, data: bytes) -> list[Frame]:
-        """Return the frames that `data` completes, in order; the rest waits for the next call.
+    def receive(self, data: bytes) -> Iterator[Frame]:
+        """Yield the frames that `data` completes, in order; once all are taken, the rest is kept for the next call.
 
         Raises:
-            FrameTooLarge: A header announces too much. Frames before it in `data` are lost, as the attempt is.
+            FrameTooLarge: The next header announces too much.
         """
         buffer = self._buffer
         source: bytes | bytearray = data
         if buffer:
             buffer += data
             source = buffer
-        frames: list[Frame] = []
         start, size = 0, len(source)
         while size - start >= 8:
             code, flags, length = HEADER.unpack_from(source, start)
@@ -135,10 +135,9 @@ class FrameDecoder:
             end = start + 8 + length
             if end > size:
                 break
-            frames.append((code, flags & ACK_FLAG != 0, bytes(source[start + 8 : end])))
+            yield code, flags & ACK_FLAG != 0, bytes(source[start + 8 : end])
             start = end
         if source is buffer:
             del buffer[:start]
         elif start < size:
             buffer += data[start:]
-        return frames
