@@ -23,7 +23,7 @@ class _Message(msgspec.Struct, frozen=True, array_like=True, gc=False):
 # Ingress to the owner of a partition.
 
 
-class Invoke(_Message, tag=1):
+class Invoke(_Message, frozen=True, tag=1):
     """Admit an invocation. With `wants_result` the reply is `Completed`, without it `Accepted`."""
 
     request_id: int
@@ -43,21 +43,21 @@ class Invoke(_Message, tag=1):
     traceparent: str | None = None
 
 
-class Attach(_Message, tag=2):
+class Attach(_Message, frozen=True, tag=2):
     """Wait for the result of an invocation. Replies: `Completed`, `NotFound`."""
 
     request_id: int
     invocation_id: InvocationId
 
 
-class GetOutput(_Message, tag=3):
+class GetOutput(_Message, frozen=True, tag=3):
     """Read the result of an invocation. Replies: `Completed`, `NotReady`, `NotFound`."""
 
     request_id: int
     invocation_id: InvocationId
 
 
-class SendSignalTo(_Message, tag=4):
+class SendSignalTo(_Message, frozen=True, tag=4):
     """Deliver a signal (an awakeable's result). Reply: `Accepted`, also where nobody is there to take it."""
 
     request_id: int
@@ -67,7 +67,7 @@ class SendSignalTo(_Message, tag=4):
     result: Success | Failure | Void
 
 
-class Operate(_Message, tag=5):
+class Operate(_Message, frozen=True, tag=5):
     """An operator's action on one invocation. Reply: `Operated`."""
 
     request_id: int
@@ -82,7 +82,7 @@ class Operate(_Message, tag=5):
 OwnerRequest = Invoke | Attach | GetOutput | SendSignalTo | Operate
 
 
-class OwnerRequests(_Message):
+class OwnerRequests(_Message, frozen=True):
     """What one process asks of the partitions of one invoker."""
 
     version: int
@@ -93,7 +93,7 @@ class OwnerRequests(_Message):
 # Owner of a partition to the process that asked.
 
 
-class Accepted(_Message, tag=1):
+class Accepted(_Message, frozen=True, tag=1):
     """The invocation is durable. `is_new` is false where an earlier one with the same id was found."""
 
     request_id: int
@@ -101,7 +101,7 @@ class Accepted(_Message, tag=1):
     is_new: bool = True
 
 
-class Completed(_Message, tag=2):
+class Completed(_Message, frozen=True, tag=2):
     """The result. `expires_at_ms` is set where it was read from a retained completion."""
 
     request_id: int
@@ -111,27 +111,27 @@ class Completed(_Message, tag=2):
     """Where the value is in the store, if it is too large for the bus; `result` is then an empty success."""
 
 
-class NotReady(_Message, tag=3):
+class NotReady(_Message, frozen=True, tag=3):
     request_id: int
 
 
-class NotFound(_Message, tag=4):
+class NotFound(_Message, frozen=True, tag=4):
     request_id: int
 
 
-class NotOwner(_Message, tag=5):
+class NotOwner(_Message, frozen=True, tag=5):
     """This process does not own the partition (any more); ask the owner that the next announcement names."""
 
     request_id: int
 
 
-class Overloaded(_Message, tag=6):
+class Overloaded(_Message, frozen=True, tag=6):
     """The owner refused to queue more; nothing was stored."""
 
     request_id: int
 
 
-class Operated(_Message, tag=7):
+class Operated(_Message, frozen=True, tag=7):
     """The outcome of an `Operate`: `done`, `appended`, or the name of the refusal, and the new id for restart_as_new."""
 
     request_id: int
@@ -142,7 +142,7 @@ class Operated(_Message, tag=7):
 OwnerReply = Accepted | Completed | NotReady | NotFound | NotOwner | Overloaded | Operated
 
 
-class OwnerReplies(_Message):
+class OwnerReplies(_Message, frozen=True):
     """All replies of one commit to one process."""
 
     version: int
@@ -152,7 +152,7 @@ class OwnerReplies(_Message):
 # Between all processes.
 
 
-class Announcement(_Message):
+class Announcement(_Message, frozen=True):
     """An invoker now owns these partitions: whoever waits on them re-attaches."""
 
     version: int
@@ -161,21 +161,21 @@ class Announcement(_Message):
     epoch_by_partition: dict[int, int]
 
 
-class Doorbell(_Message):
+class Doorbell(_Message, frozen=True):
     """There is mail for these partitions. Carries no truth."""
 
     version: int
     partitions: list[int]
 
 
-class SchemaChanged(_Message):
+class SchemaChanged(_Message, frozen=True):
     """Admin changed metadata; `meta_version` is the counter in the store after it."""
 
     version: int
     meta_version: int
 
 
-class Heartbeat(_Message):
+class Heartbeat(_Message, frozen=True):
     """Sent every second by every process; the last one, with `is_leaving`, when it stops."""
 
     version: int
@@ -192,7 +192,7 @@ class Heartbeat(_Message):
     not_ready_because: str = ""
 
 
-class MetricsSnapshot(_Message):
+class MetricsSnapshot(_Message, frozen=True):
     """Answer to a metrics request: the process's metrics as Prometheus text."""
 
     version: int
@@ -201,7 +201,7 @@ class MetricsSnapshot(_Message):
     text: bytes
 
 
-class LiveInvocation(_Message):
+class LiveInvocation(_Message, frozen=True):
     """What only the owner knows of an invocation: `ready`, `running` or `backing-off`, and its attempts."""
 
     invocation_id: InvocationId
@@ -218,7 +218,7 @@ class LiveInvocation(_Message):
     related_command_type: str | None = None
 
 
-class LiveInvocations(_Message):
+class LiveInvocations(_Message, frozen=True):
     """Answer of one invoker to a request for its live invocations."""
 
     version: int

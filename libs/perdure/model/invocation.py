@@ -24,7 +24,7 @@ class Status(enum.IntEnum):
 class IngressSink(msgspec.Struct, frozen=True, array_like=True, tag=0, gc=False):
     """A request that waits at an ingress process; only in memory, since the ingress re-attaches after a takeover."""
 
-    ingress_id: str
+    reply_subject: str
     request_id: int
 
 
@@ -46,6 +46,9 @@ class Source(msgspec.Struct, frozen=True, array_like=True, gc=False):
     invocation_id: InvocationId | None = None
     target: Target | None = None
     subscription_id: str | None = None
+    request: tuple[str, int] | None = None
+    """Reply subject and request id of the ingress request: the same again is a repetition, not a second call."""
+    restarted_from: InvocationId | None = None
 
 
 class Pin(msgspec.Struct, frozen=True, array_like=True, gc=False):

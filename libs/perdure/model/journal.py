@@ -18,32 +18,32 @@ class _Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     pass
 
 
-class Input(_Entry, tag=1):
+class Input(_Entry, frozen=True, tag=1):
     """Entry 0 of every journal."""
 
     value: bytes
     headers: Headers = ()
 
 
-class Output(_Entry, tag=2):
+class Output(_Entry, frozen=True, tag=2):
     """The result of the handler; the last one counts."""
 
     result: Outcome
     name: str = ""
 
 
-class GetLazyState(_Entry, tag=3):
+class GetLazyState(_Entry, frozen=True, tag=3):
     key: bytes
     completion_id: int
     name: str = ""
 
 
-class GetLazyStateKeys(_Entry, tag=4):
+class GetLazyStateKeys(_Entry, frozen=True, tag=4):
     completion_id: int
     name: str = ""
 
 
-class GetEagerState(_Entry, tag=5):
+class GetEagerState(_Entry, frozen=True, tag=5):
     """A read that the SDK answered from the eager state; `Void` where the key was absent."""
 
     key: bytes
@@ -51,46 +51,46 @@ class GetEagerState(_Entry, tag=5):
     name: str = ""
 
 
-class GetEagerStateKeys(_Entry, tag=6):
+class GetEagerStateKeys(_Entry, frozen=True, tag=6):
     keys: tuple[bytes, ...]
     name: str = ""
 
 
-class SetState(_Entry, tag=7):
+class SetState(_Entry, frozen=True, tag=7):
     key: bytes
     value: bytes
     name: str = ""
 
 
-class ClearState(_Entry, tag=8):
+class ClearState(_Entry, frozen=True, tag=8):
     key: bytes
     name: str = ""
 
 
-class ClearAllState(_Entry, tag=9):
+class ClearAllState(_Entry, frozen=True, tag=9):
     name: str = ""
 
 
-class GetPromise(_Entry, tag=10):
+class GetPromise(_Entry, frozen=True, tag=10):
     key: str
     completion_id: int
     name: str = ""
 
 
-class PeekPromise(_Entry, tag=11):
+class PeekPromise(_Entry, frozen=True, tag=11):
     key: str
     completion_id: int
     name: str = ""
 
 
-class CompletePromise(_Entry, tag=12):
+class CompletePromise(_Entry, frozen=True, tag=12):
     key: str
     result: Outcome
     completion_id: int
     name: str = ""
 
 
-class Sleep(_Entry, tag=13):
+class Sleep(_Entry, frozen=True, tag=13):
     """A durable timer; `wake_up_at_ms` is Unix time of the SDK's clock."""
 
     wake_up_at_ms: int
@@ -107,7 +107,7 @@ class CallTarget(msgspec.Struct, frozen=True, array_like=True, gc=False):
     idempotency_key: str | None = None
 
 
-class Call(_Entry, tag=14):
+class Call(_Entry, frozen=True, tag=14):
     """A call whose result is awaited. `callee_id` is empty until the call is resolved when it is journaled."""
 
     target: CallTarget
@@ -119,7 +119,7 @@ class Call(_Entry, tag=14):
     callee_id: bytes = b""
 
 
-class OneWayCall(_Entry, tag=15):
+class OneWayCall(_Entry, frozen=True, tag=15):
     """A call whose result nobody awaits; `invoke_at_ms` 0 or in the past means now."""
 
     target: CallTarget
@@ -131,7 +131,7 @@ class OneWayCall(_Entry, tag=15):
     callee_id: bytes = b""
 
 
-class SendSignal(_Entry, tag=16):
+class SendSignal(_Entry, frozen=True, tag=16):
     """Exactly one of `signal_index` and `signal_name` names the signal."""
 
     target_invocation_id: str
@@ -141,7 +141,7 @@ class SendSignal(_Entry, tag=16):
     name: str = ""
 
 
-class Run(_Entry, tag=17):
+class Run(_Entry, frozen=True, tag=17):
     """A side effect that the handler executes; its result arrives as a proposal."""
 
     completion_id: int
@@ -167,19 +167,19 @@ class InvocationTarget(msgspec.Struct, frozen=True, array_like=True, tag=2, gc=F
 AttachTarget = WorkflowTarget | IdempotentTarget | InvocationTarget
 
 
-class AttachInvocation(_Entry, tag=18):
+class AttachInvocation(_Entry, frozen=True, tag=18):
     target: AttachTarget
     completion_id: int
     name: str = ""
 
 
-class GetInvocationOutput(_Entry, tag=19):
+class GetInvocationOutput(_Entry, frozen=True, tag=19):
     target: AttachTarget
     completion_id: int
     name: str = ""
 
 
-class CompleteAwakeable(_Entry, tag=20):
+class CompleteAwakeable(_Entry, frozen=True, tag=20):
     awakeable_id: str
     result: Outcome
     name: str = ""
@@ -201,7 +201,7 @@ class CompletionType(enum.IntEnum):
     GET_INVOCATION_OUTPUT = 10
 
 
-class Completion(_Entry, tag=30):
+class Completion(_Entry, frozen=True, tag=30):
     """The answer to the command that announced `completion_id`."""
 
     completion_type: CompletionType
@@ -209,7 +209,7 @@ class Completion(_Entry, tag=30):
     result: Result
 
 
-class Signal(_Entry, tag=31):
+class Signal(_Entry, frozen=True, tag=31):
     """A signal from outside: by index (1 cancel, 17 and up awakeables) or by name."""
 
     signal_index: int | None

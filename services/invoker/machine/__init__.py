@@ -1,0 +1,1 @@
+"""The partition state machine: events and time in, writes and effects out. No I/O, clock, randomness or asyncio."""

@@ -1,0 +1,1 @@
+"""Commands of a running attempt, one file per family; `table.COMMANDS` lists them all."""

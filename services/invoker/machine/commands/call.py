@@ -1,0 +1,48 @@
+"""Calls to other handlers, awaited or not. Source: shared/spec/lifecycle.md, 5.1; service-protocol.md, 5.3."""
+
+from perdure.base.ids import InvocationId, format_invocation_id
+from perdure.model.invocation import CallSink
+from perdure.model.journal import Call, CompletionType, OneWayCall
+from perdure.model.result import InvocationIdResult
+from services.invoker.machine.events import CallResolved
+from services.invoker.machine.mail import InvokeMail
+from services.invoker.machine.turn import Turn
+from services.invoker.machine.view import Live
+
+
+def apply_call(turn: Turn, live: Live, resolved: CallResolved) -> None:
+    """Journal a call, tell the caller the id of the callee, and send the invocation on its way."""
+    command = resolved.command
+    assert isinstance(command, Call)
+    sink = CallSink(live.id, command.completion_id)
+    _invoke(turn, live, resolved, command, sink, execution_at_ms=None)
+
+
+def apply_one_way_call(turn: Turn, live: Live, resolved: CallResolved) -> None:
+    """Journal a call that nobody awaits; with a time in the future it is scheduled."""
+    command = resolved.command
+    assert isinstance(command, OneWayCall)
+    at_ms = command.invoke_at_ms if command.invoke_at_ms > turn.now_ms else None
+    _invoke(turn, live, resolved, command, sink=None, execution_at_ms=at_ms)
+
+
+def _invoke(
+    turn: Turn, live: Live, resolved: CallResolved, command: Call | OneWayCall, sink: CallSink | None, execution_at_ms: int | None
+) -> None:
+    callee_id = InvocationId(command.callee_id)
+    turn.append_command(live, command)
+    id_result = InvocationIdResult(format_invocation_id(callee_id))
+    turn.complete(live, CompletionType.CALL_INVOCATION_ID, command.invocation_id_completion_id, id_result)
+    mail = InvokeMail(
+        invocation_id=callee_id,
+        target=resolved.target,
+        body=command.parameter,
+        headers=command.headers,
+        source=resolved.source,
+        sink=sink,
+        idempotency_key=command.target.idempotency_key,
+        execution_at_ms=execution_at_ms,
+        completion_retention_ms=resolved.completion_retention_ms,
+        journal_retention_ms=resolved.journal_retention_ms,
+    )
+    turn.send(callee_id, mail)

@@ -1,0 +1,114 @@
+"""What can happen to a partition: facts in the past tense. Whatever needs a clock, randomness or the schema arrives in them."""
+
+import msgspec
+
+from perdure.base.ids import InvocationId
+from perdure.bus.messages import Attach, GetOutput, Invoke, Operate, SendSignalTo
+from perdure.model.invocation import AttemptTimings, Pin, Source
+from perdure.model.journal import AttemptError, Command, Future, RunProposal
+from perdure.model.target import Target
+from perdure.registry.retry import EffectiveRetryPolicy
+from services.invoker.machine.mail import Mail
+from services.invoker.machine.timers import Timer
+
+
+class _Event(msgspec.Struct, frozen=True, gc=False):
+    pass
+
+
+class RequestReceived(_Event, frozen=True):
+    """Another process asked; replies go to `reply_subject`. `body` replaces a body that travelled through the store."""
+
+    reply_subject: str
+    request: Invoke | Attach | GetOutput | SendSignalTo | Operate
+    new_uuid: bytes = b""
+    """Fresh 16 bytes for an operation that makes a new invocation."""
+
+
+class MailReceived(_Event, frozen=True):
+    """A message from another partition; `mail_key` is the row to clear, empty if it never became one."""
+
+    mail: Mail
+    mail_key: bytes = b""
+
+
+class CommandSent(_Event, frozen=True):
+    """The attempt sent a command."""
+
+    command: Command
+    wants_ack: bool = False
+
+
+class CallResolved(_Event, frozen=True):
+    """The attempt sent a call, and the schema told whom it reaches."""
+
+    command: Command
+    target: Target
+    completion_retention_ms: int
+    journal_retention_ms: int
+    source: Source
+    wants_ack: bool = False
+
+
+class CommandRefused(_Event, frozen=True):
+    """The attempt sent a command that breaks a rule which only the shell can check."""
+
+    error: AttemptError
+
+
+AttemptItem = CommandSent | CallResolved | CommandRefused | RunProposal
+
+
+class AttemptProgressed(_Event, frozen=True):
+    """The attempt sent commands and proposals, in this order."""
+
+    invocation_id: InvocationId
+    attempt: int
+    pin: Pin
+    items: list[AttemptItem]
+
+
+class AttemptSuspended(_Event, frozen=True):
+    """The attempt waits for something and left."""
+
+    invocation_id: InvocationId
+    attempt: int
+    pin: Pin
+    awaiting: Future
+    timings: AttemptTimings
+
+
+class AttemptEnded(_Event, frozen=True):
+    """The handler returned; its last output is the result."""
+
+    invocation_id: InvocationId
+    attempt: int
+    pin: Pin
+    timings: AttemptTimings
+
+
+class AttemptFailed(_Event, frozen=True):
+    """The attempt broke. `jitter` is a fraction in [0, 1)."""
+
+    invocation_id: InvocationId
+    attempt: int
+    error: AttemptError
+    policy: EffectiveRetryPolicy
+    jitter: float
+    timings: AttemptTimings
+
+
+class RetryDue(_Event, frozen=True):
+    """The delay after a failed attempt is over."""
+
+    invocation_id: InvocationId
+    attempt: int
+
+
+class TimerFired(_Event, frozen=True):
+    """A timer's time has come by the owner's clock."""
+
+    timer: Timer
+
+
+Event = RequestReceived | MailReceived | AttemptProgressed | AttemptSuspended | AttemptEnded | AttemptFailed | RetryDue | TimerFired

@@ -1,0 +1,162 @@
+"""What a running attempt does to its invocation. Source: shared/spec/lifecycle.md, 3.3; service-protocol.md, section 6."""
+
+from perdure.base.ids import InvocationId
+from perdure.model.invocation import Pin, Status
+from perdure.model.journal import AttemptError, ErrorBehavior, Future, Output, RunProposal
+from perdure.model.result import Failure
+from services.invoker.machine import futures
+from services.invoker.machine.commands.refusal import CommandRefused, error_of
+from services.invoker.machine.commands.table import COMMANDS
+from services.invoker.machine.events import (
+    AttemptEnded,
+    AttemptFailed,
+    AttemptItem,
+    AttemptProgressed,
+    AttemptSuspended,
+    CallResolved,
+    CommandSent,
+    RetryDue,
+)
+from services.invoker.machine.lifecycle.complete import complete
+from services.invoker.machine.step import AckCommand, FailAttempt, RetryAttempt
+from services.invoker.machine.turn import Turn
+from services.invoker.machine.view import Live
+
+NO_OUTPUT = AttemptError(500, "the handler ended without an output", "RT0012")
+
+
+def progressed(turn: Turn, event: AttemptProgressed) -> None:
+    """Journal what the attempt sent, in order, until something breaks a rule."""
+    live = _running(turn, event.invocation_id, event.attempt)
+    if live is None or live.is_failing:
+        return
+    _pin(live, event.pin)
+    for item in event.items:
+        error = _apply_item(turn, live, item)
+        if error is not None:
+            _fail(turn, live, error)
+            return
+
+
+def suspended(turn: Turn, event: AttemptSuspended) -> None:
+    """Suspend, unless what the handler awaits is there already: then run again at once."""
+    live = _running(turn, event.invocation_id, event.attempt)
+    if live is None or live.is_failing:
+        return
+    _pin(live, event.pin)
+    live.record.timings = event.timings
+    assert live.journal is not None, "the journal of a running attempt is in memory"
+    if live.pause_requested:
+        pause(turn, live)
+    elif _is_resolved(live, event.awaiting):
+        live.failures = 0
+        turn.start_attempt(live)
+    else:
+        live.record.awaiting = event.awaiting
+        turn.rest(live)
+        turn.set_status(live, Status.SUSPENDED)
+
+
+def ended(turn: Turn, event: AttemptEnded) -> None:
+    """Complete with the last output in the journal."""
+    live = _running(turn, event.invocation_id, event.attempt)
+    if live is None or live.is_failing:
+        return
+    _pin(live, event.pin)
+    live.record.timings = event.timings
+    assert live.journal is not None, "the journal of a running attempt is in memory"
+    output = next((entry for entry in reversed(live.journal) if isinstance(entry, Output)), None)
+    if output is None:
+        _fail(turn, live, NO_OUTPUT)
+    else:
+        complete(turn, live, output.result)
+
+
+def failed(turn: Turn, event: AttemptFailed) -> None:
+    """Back off and try again, or end as the policy or the error says."""
+    live = _running(turn, event.invocation_id, event.attempt)
+    if live is None:
+        return
+    error = event.error
+    live.failures_since_entry += 1
+    live.last_failure = error
+    live.is_open = False
+    live.record.timings = event.timings
+    if live.pause_requested or error.behavior is ErrorBehavior.PAUSE:
+        pause(turn, live)
+    elif error.behavior is ErrorBehavior.FAIL:
+        complete(turn, live, Failure(error.code, error.message))
+    else:
+        _back_off(turn, live, event)
+
+
+def retry_due(turn: Turn, event: RetryDue) -> None:
+    """Start the next attempt after the delay."""
+    live = _running(turn, event.invocation_id, event.attempt)
+    if live is not None and live.next_retry_at_ms is not None:
+        turn.start_attempt(live)
+
+
+def pause(turn: Turn, live: Live) -> None:
+    """Leave an invocation to a person; it keeps its key."""
+    live.record.retry_attempts = live.failures
+    turn.rest(live)
+    turn.set_status(live, Status.PAUSED)
+
+
+def _back_off(turn: Turn, live: Live, event: AttemptFailed) -> None:
+    error = event.error
+    delay_ms = error.next_retry_delay_ms
+    if delay_ms is None:
+        live.failures += 1
+        if event.policy.is_exhausted(live.failures):
+            if event.policy.pauses_on_max_attempts:
+                pause(turn, live)
+            else:
+                complete(turn, live, Failure(error.code, error.message))
+            return
+        delay_ms = event.policy.delay_ms(live.failures, event.jitter)
+    live.next_retry_at_ms = turn.now_ms + delay_ms
+    turn.step.touched.add(turn.view.number)
+    turn.step.after_commit.append(RetryAttempt(turn.view.number, live.id, live.attempt, delay_ms))
+
+
+def _running(turn: Turn, invocation_id: InvocationId, attempt: int) -> Live | None:
+    live = turn.view.lives.get(invocation_id)
+    if live is None or live.attempt != attempt or live.record.status is not Status.INVOKED or live.has_ended:
+        return None
+    return live
+
+
+def _pin(live: Live, pin: Pin) -> None:
+    if live.record.pin is None:
+        live.record.pin = pin
+
+
+def _apply_item(turn: Turn, live: Live, item: AttemptItem) -> AttemptError | None:
+    """Apply one item; return why the attempt must fail, if it must."""
+    if isinstance(item, RunProposal):
+        COMMANDS[RunProposal](turn, live, item)
+        return None
+    if not isinstance(item, CommandSent | CallResolved):
+        return item.error
+    command = item.command
+    index = live.record.command_count
+    try:
+        COMMANDS[type(command)](turn, live, item if isinstance(item, CallResolved) else command)
+    except CommandRefused as refusal:
+        return error_of(refusal, command, index)
+    if item.wants_ack:
+        turn.step.after_commit.append(AckCommand(live.id, live.attempt, index))
+    return None
+
+
+def _fail(turn: Turn, live: Live, error: AttemptError) -> None:
+    live.is_failing = True
+    turn.step.touched.add(turn.view.number)
+    turn.step.after_commit.append(FailAttempt(live.id, live.attempt, error))
+
+
+def _is_resolved(live: Live, awaiting: Future) -> bool:
+    assert live.journal is not None
+    return futures.resolve(awaiting, futures.resolved_leaves(live.journal)) is not futures.Resolution.PENDING

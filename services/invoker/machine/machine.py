@@ -1,0 +1,181 @@
+"""The partition machine: one synchronous object that takes events and the time, and fills a step.
+
+Dispatch is by the type of the event; the rules are in `commands/` and `lifecycle/`, one file each.
+"""
+
+from collections import deque
+from typing import assert_never
+
+from perdure.base.ids import InvocationId
+from perdure.bus.messages import Attach, GetOutput, Invoke, Operate, SendSignalTo
+from perdure.model.invocation import InvocationRecord, Status
+from perdure.model.journal import Entry
+from perdure.model.target import HandlerType
+from services.invoker.machine.events import (
+    AttemptEnded,
+    AttemptFailed,
+    AttemptProgressed,
+    AttemptSuspended,
+    Event,
+    MailReceived,
+    RequestReceived,
+    RetryDue,
+    TimerFired,
+)
+from services.invoker.machine.lifecycle import admit, attempt, notify, operate, output
+from services.invoker.machine.mail import (
+    AttachMail,
+    CompletionMail,
+    InvokeMail,
+    KillMail,
+    Mail,
+    OutputMail,
+    SignalMail,
+)
+from services.invoker.machine.step import Step
+from services.invoker.machine.timers import TimerKind
+from services.invoker.machine.turn import Turn, encode_record
+from services.invoker.machine.view import Live, PartitionView
+
+
+class PartitionMachine:
+    """The state of one partition and the rules that change it."""
+
+    def __init__(self, view: PartitionView) -> None:
+        self.view = view
+
+    def apply(self, event: Event, now_ms: int, step: Step) -> None:
+        """Apply one event. What `lookup_of` and `journal_of` name for it must have been put into the view before."""
+        turn = Turn(self.view, now_ms, step)
+        if isinstance(event, RequestReceived):
+            _apply_request(turn, event)
+        elif isinstance(event, AttemptProgressed):
+            attempt.progressed(turn, event)
+        elif isinstance(event, AttemptEnded):
+            attempt.ended(turn, event)
+        elif isinstance(event, MailReceived):
+            if event.mail_key:
+                turn.put(event.mail_key, None)
+            _apply_mail(turn, event.mail)
+        elif isinstance(event, AttemptSuspended):
+            attempt.suspended(turn, event)
+        elif isinstance(event, AttemptFailed):
+            attempt.failed(turn, event)
+        elif isinstance(event, RetryDue):
+            attempt.retry_due(turn, event)
+        elif isinstance(event, TimerFired):
+            notify.timer_fired(turn, event.timer)
+        else:
+            assert_never(event)
+
+    def lookup_of(self, event: Event) -> InvocationId | None:
+        """Return the invocation whose completed record must be looked up in the store before `event` is applied."""
+        invocation_id = _addressed(event)
+        if invocation_id is None or invocation_id in self.view.lives:
+            return None
+        return invocation_id
+
+    def journal_of(self, event: Event) -> InvocationId | None:
+        """Return the invocation whose journal must be read from the store before `event` is applied."""
+        if isinstance(event, RequestReceived) and isinstance(event.request, Operate):
+            if event.request.action not in {"kill", "restart_as_new"}:
+                return None
+            invocation_id = event.request.invocation_id
+        elif isinstance(event, MailReceived) and isinstance(event.mail, KillMail):
+            invocation_id = event.mail.invocation_id
+        else:
+            return None
+        live = self.view.lives.get(invocation_id)
+        return invocation_id if live is None or live.journal is None else None
+
+    def journal_loaded(self, live: Live, entries: list[Entry]) -> None:
+        """Take the journal of an invocation as it was when its attempt was started; what came since follows."""
+        live.journal = entries + live.tail
+        live.tail = []
+
+    def load(self, invocation_id: InvocationId, record: InvocationRecord) -> None:
+        """Take an unfinished invocation from the store, at takeover; `restore` follows once all are there."""
+        self.view.lives[invocation_id] = Live(invocation_id, record, None)
+
+    def restore(self, now_ms: int, step: Step) -> None:
+        """Rebuild locks and inboxes from the invocations, and start what was running."""
+        view = self.view
+        waiting: list[tuple[int, Live]] = []
+        for live in view.lives.values():
+            target, record = live.record.target, live.record
+            if target.handler_type is not HandlerType.EXCLUSIVE or target.key is None:
+                continue
+            if record.status is Status.INBOXED:
+                assert record.inbox_sequence is not None
+                waiting.append((record.inbox_sequence, live))
+            elif record.status is not Status.SCHEDULED:
+                holder = view.locks.setdefault((target.service, target.key), live.id)
+                assert holder == live.id, "an object has one holder"
+        for sequence, live in sorted(waiting, key=lambda pair: pair[0]):
+            target = live.record.target
+            assert target.key is not None
+            view.inboxes.setdefault((target.service, target.key), deque()).append(live.id)
+            view.inbox_sequence = max(view.inbox_sequence, sequence)
+        turn = Turn(view, now_ms, step)
+        for live in view.lives.values():
+            if live.record.status is Status.INVOKED:
+                turn.start_attempt(live)
+
+
+def seal(view: PartitionView, live: Live, step: Step) -> None:
+    """Write the record of a changed invocation, once per batch."""
+    if not live.has_ended:
+        step.writes[view.keys.unfinished(live.id)] = encode_record(live.record)
+        return
+    if view.lives.get(live.id, live) is live:
+        step.writes[view.keys.unfinished(live.id)] = None
+    if not live.is_removed:
+        step.writes[view.keys.invocation(live.id)] = encode_record(live.record)
+
+
+def _apply_request(turn: Turn, event: RequestReceived) -> None:
+    request, reply_subject = event.request, event.reply_subject
+    if isinstance(request, Invoke):
+        admit.admit_request(turn, reply_subject, request)
+    elif isinstance(request, Attach):
+        output.attach_request(turn, reply_subject, request)
+    elif isinstance(request, GetOutput):
+        output.output_request(turn, reply_subject, request)
+    elif isinstance(request, SendSignalTo):
+        notify.signal_requested(turn, reply_subject, request)
+    elif isinstance(request, Operate):
+        operate.operate(turn, reply_subject, request, event.new_uuid)
+    else:
+        assert_never(request)
+
+
+def _apply_mail(turn: Turn, mail: Mail) -> None:
+    if isinstance(mail, InvokeMail):
+        admit.admit_mail(turn, mail)
+    elif isinstance(mail, CompletionMail):
+        notify.completion_arrived(turn, mail)
+    elif isinstance(mail, SignalMail):
+        notify.signal_arrived(turn, mail)
+    elif isinstance(mail, AttachMail):
+        output.attach_mail(turn, mail)
+    elif isinstance(mail, OutputMail):
+        output.output_mail(turn, mail)
+    elif isinstance(mail, KillMail):
+        operate.kill_child(turn, mail)
+    else:
+        assert_never(mail)
+
+
+def _addressed(event: Event) -> InvocationId | None:
+    """Return the invocation that an event addresses, if it may be a completed one."""
+    if isinstance(event, RequestReceived):
+        request = event.request
+        is_certain_to_be_new = isinstance(request, Invoke) and request.is_fresh
+        return None if is_certain_to_be_new or isinstance(request, SendSignalTo) else request.invocation_id
+    if isinstance(event, MailReceived):
+        mail = event.mail
+        needs = mail.is_deterministic if isinstance(mail, InvokeMail) else isinstance(mail, AttachMail | OutputMail)
+        return mail.invocation_id if needs else None
+    if isinstance(event, TimerFired) and event.timer.kind in {TimerKind.EXPIRE, TimerKind.EXPIRE_JOURNAL}:
+        return event.timer.invocation_id
+    return None

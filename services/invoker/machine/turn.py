@@ -1,0 +1,173 @@
+"""One event's turn at a partition: the primitives that commands and lifecycle steps are written in."""
+
+import msgspec
+
+from perdure.base.ids import InvocationId, partition_of
+from perdure.bus.messages import Completed, OwnerReply
+from perdure.model.invocation import CallSink, IngressSink, InvocationRecord, Status
+from perdure.model.journal import Command, Completion, CompletionType, Entry, Notification, StoredEntry
+from perdure.model.result import Outcome, Result
+from services.invoker.machine.mail import CompletionMail, Mail
+from services.invoker.machine.step import Forward, Reply, StartAttempt, Step, StopAttempt
+from services.invoker.machine.timers import VALUES, Timer, TimerKind
+from services.invoker.machine.view import Live, PartitionView
+
+_encode_entry = msgspec.msgpack.Encoder().encode
+encode_record = msgspec.msgpack.Encoder().encode
+
+
+class Turn:
+    """The view, the time and the step of the event that is being applied."""
+
+    __slots__ = ("keys", "now_ms", "step", "view")
+
+    def __init__(self, view: PartitionView, now_ms: int, step: Step) -> None:
+        self.view = view
+        self.keys = view.keys
+        self.now_ms = now_ms
+        self.step = step
+
+    # Records.
+
+    def create(self, invocation_id: InvocationId, record: InvocationRecord, journal: list[Entry]) -> Live:
+        """Put a new invocation into the view, with its first entries."""
+        live = Live(invocation_id, record, [])
+        self.view.lives[invocation_id] = live
+        self.count(record, +1)
+        for entry in journal:
+            self.append(live, entry)
+        return live
+
+    def touch(self, live: Live) -> None:
+        """Note that the record changed; it is encoded once, when the batch is sealed."""
+        live.record.modified_at_ms = self.now_ms
+        self.step.dirty[live.id] = live
+        self.step.touched.add(self.view.number)
+
+    def set_status(self, live: Live, status: Status) -> None:
+        """Move an invocation to another status, counters included."""
+        if live.record.status is not status:
+            self.count(live.record, -1)
+            live.record.status = status
+            self.count(live.record, +1)
+        self.touch(live)
+
+    def put_completed(self, invocation_id: InvocationId, record: InvocationRecord) -> None:
+        """Write the record of a completed invocation."""
+        self.put(self.keys.invocation(invocation_id), encode_record(record))
+
+    def count(self, record: InvocationRecord, delta: int) -> None:
+        """Change the number of invocations by service, handler and status."""
+        target = record.target
+        key = self.keys.count(target.service, target.handler, record.status.name.lower())
+        value = self.view.counts.get(key, 0) + delta
+        self.view.counts[key] = value
+        self.put(key, value.to_bytes(8, "little", signed=True) if value else None)
+
+    def put(self, key: bytes, value: bytes | None) -> None:
+        """Write or clear a row."""
+        self.step.writes[key] = value
+        self.step.touched.add(self.view.number)
+
+    # Journal.
+
+    def append(self, live: Live, entry: Entry) -> int:
+        """Journal an entry; return its index."""
+        record = live.record
+        index = record.journal_length
+        record.journal_length = index + 1
+        self.put(self.keys.entry(live.id, index), _encode_entry(StoredEntry(self.now_ms, entry)))
+        if live.journal is not None:
+            live.journal.append(entry)
+        elif record.status is Status.INVOKED:
+            live.tail.append(entry)
+        self.touch(live)
+        return index
+
+    def append_command(self, live: Live, command: Command) -> int:
+        """Journal a command of the running attempt; return its command index."""
+        self.append(live, command)
+        index = live.record.command_count
+        live.record.command_count = index + 1
+        live.failures_since_entry = 0
+        return index
+
+    def complete(self, live: Live, completion_type: CompletionType, completion_id: int, result: Result) -> None:
+        """Journal the answer to a command of an invocation of this partition, in the step of the command itself."""
+        self.notify(live, Completion(completion_type, completion_id, result))
+
+    def notify(self, live: Live, notification: Notification, *, as_ack: bool = False) -> None:
+        """Journal a notification and forward it to the open attempt; waking is the caller's part."""
+        index = self.append(live, notification)
+        if live.record.status is Status.INVOKED:
+            self.step.after_commit.append(Forward(live.id, live.attempt, index, notification, as_ack))
+
+    def drop_journal(self, invocation_id: InvocationId, length: int) -> None:
+        """Remove all entries of a journal of `length` entries."""
+        for index in range(length):
+            self.step.writes.pop(self.keys.entry(invocation_id, index), None)
+        self.step.cleared.append(self.keys.journal(invocation_id))
+        self.step.touched.add(self.view.number)
+
+    # Attempts.
+
+    def start_attempt(self, live: Live) -> None:
+        """Let an invocation run: it becomes (or stays) invoked, and a new attempt begins."""
+        self.set_status(live, Status.INVOKED)
+        live.record.awaiting = None
+        live.attempt += 1
+        live.is_open = False
+        live.is_failing = False
+        live.next_retry_at_ms = None
+        if live.record.running_at_ms is None:
+            live.record.running_at_ms = self.now_ms
+        self.step.after_commit.append(StartAttempt(self.view.number, live.id, live.attempt))
+
+    def stop_attempt(self, live: Live) -> None:
+        """Give up the present attempt, whatever it is doing."""
+        self.step.after_commit.append(StopAttempt(live.id, live.attempt))
+        live.attempt += 1
+        live.is_open = False
+
+    def rest(self, live: Live) -> None:
+        """Forget what only a running attempt needs."""
+        live.journal = None
+        live.tail = []
+        live.failures = 0
+        live.failures_since_entry = 0
+        live.is_open = False
+        live.pause_requested = False
+        live.next_retry_at_ms = None
+
+    # Timers.
+
+    def arm(self, timer: Timer) -> None:
+        """Write a timer and keep it in memory if it is near."""
+        self.put(self.keys.timer(timer.at_ms, timer.invocation_id, timer.number), VALUES[timer.kind])
+        self.view.arm(timer)
+
+    def disarm(self, at_ms: int, invocation_id: InvocationId, index: int) -> None:
+        """Clear the row of a timer; if it still fires from memory, its row and target tell that it is void."""
+        self.put(self.keys.timer(at_ms, invocation_id, index), None)
+
+    def start_later(self, live: Live, at_ms: int, index: int) -> None:
+        """Arm the start of a scheduled invocation."""
+        self.arm(Timer(at_ms, live.id, index, TimerKind.START))
+
+    # Answers.
+
+    def reply(self, reply_subject: str, reply: OwnerReply) -> None:
+        """Answer a request once the step has committed."""
+        self.step.after_commit.append(Reply(reply_subject, reply))
+
+    def send(self, to: InvocationId, mail: Mail) -> None:
+        """Send a message to another invocation, whatever partition it lives in."""
+        self.step.outbox.append((partition_of(to, self.view.partitions), mail))
+
+    def answer(self, sink: IngressSink | CallSink, result: Outcome, *, expires_at_ms: int | None = None) -> None:
+        """Give a result to one that waits for it."""
+        if isinstance(sink, IngressSink):
+            self.reply(sink.reply_subject, Completed(sink.request_id, result, expires_at_ms))
+            return
+        kind = CompletionType.ATTACH_INVOCATION if sink.is_attach else CompletionType.CALL
+        self.send(sink.caller_id, CompletionMail(sink.caller_id, kind, sink.completion_id, result))

@@ -1,0 +1,142 @@
+"""What an owner keeps in memory of a partition: unfinished invocations, locks, inboxes, near timers, recently used state."""
+
+import heapq
+from collections import OrderedDict, deque
+
+import msgspec
+
+from perdure.base.ids import InvocationId
+from perdure.model.invocation import IngressSink, InvocationRecord
+from perdure.model.journal import AttemptError, Entry
+from perdure.model.result import Outcome
+from perdure.store.keyspace import PartitionKeys
+from services.invoker.machine.timers import Timer
+
+ObjectKey = tuple[str, str]
+"""service, key"""
+
+
+class PromiseRecord(msgspec.Struct, array_like=True):
+    """A durable promise: completed, or awaited by (caller, completion id) pairs. Source: shared/spec/lifecycle.md, 5.5."""
+
+    result: Outcome | None = None
+    listeners: list[tuple[InvocationId, int]] = []
+
+
+class Live:
+    """An invocation in memory.
+
+    Attributes:
+        journal: All entries, or None where they must be read from the store first.
+        tail: Entries appended while the journal was not in memory.
+        waiting: Ingress requests that wait for the result: reply subject and request id.
+        attempt: Number of the present attempt; results of others do not count.
+        is_open: Whether the attempt has an exchange with its deployment.
+        is_failing: The attempt broke a rule; what it still sends is dropped.
+        has_ended: It is completed or removed; it leaves memory once that has committed.
+        is_removed: It leaves no row behind.
+        failures: Failed attempts of this stretch; `failures_since_entry` the same since the journal grew.
+        durable_length: Entries that are known to be committed.
+        pending_writes: Batches with a change of the record that have not committed.
+        pause_requested: The next suspension or failure of the attempt becomes a pause.
+    """
+
+    __slots__ = (
+        "attempt",
+        "durable_length",
+        "failures",
+        "failures_since_entry",
+        "has_ended",
+        "id",
+        "is_failing",
+        "is_open",
+        "is_removed",
+        "journal",
+        "last_failure",
+        "last_server",
+        "last_start_at_ms",
+        "next_retry_at_ms",
+        "pause_requested",
+        "pending_writes",
+        "record",
+        "tail",
+        "waiting",
+    )
+
+    def __init__(self, invocation_id: InvocationId, record: InvocationRecord, journal: list[Entry] | None) -> None:
+        self.id = invocation_id
+        self.record = record
+        self.journal = journal
+        self.tail: list[Entry] = []
+        self.waiting: list[IngressSink] = []
+        self.attempt = 0
+        self.is_open = False
+        self.is_failing = False
+        self.has_ended = False
+        self.is_removed = False
+        self.failures = 0
+        self.failures_since_entry = 0
+        self.durable_length = record.journal_length
+        self.pending_writes = 0
+        self.pause_requested = False
+        self.last_failure: AttemptError | None = None
+        self.last_start_at_ms: int | None = None
+        self.next_retry_at_ms: int | None = None
+        self.last_server: str | None = None
+
+
+class CachedState:
+    """All state of one object or workflow. Evicted only while nothing pins it and all its writes have committed."""
+
+    __slots__ = ("entries", "pending_writes", "pins")
+
+    def __init__(self, entries: dict[bytes, bytes]) -> None:
+        self.entries = entries
+        self.pins = 0
+        self.pending_writes = 0
+
+
+class PartitionView:
+    """The memory of one partition's owner; a coherent cache of the store, ahead of it by what is not committed yet."""
+
+    def __init__(self, number: int, partitions: int, keys: PartitionKeys) -> None:
+        self.number = number
+        self.partitions = partitions
+        self.keys = keys
+        self.lives: dict[InvocationId, Live] = {}
+        self.locks: dict[ObjectKey, InvocationId] = {}
+        self.inboxes: dict[ObjectKey, deque[InvocationId]] = {}
+        self.inbox_sequence = 0
+        self.timers: list[Timer] = []
+        self.timer_horizon_ms = 0
+        """Timers before this time are in memory; later ones are only in the store."""
+        self.states: OrderedDict[ObjectKey, CachedState] = OrderedDict()
+        self.promises: dict[tuple[str, str, str], PromiseRecord] = {}
+        self.found: dict[InvocationId, InvocationRecord] = {}
+        """Completed records that were read from the store for the event at hand."""
+        self.journals: dict[InvocationId, list[Entry]] = {}
+        """Journals that were read from the store for the event at hand."""
+        self.lookups: dict[InvocationId, int] = {}
+        """Ids that are being looked up; an invocation that ends meanwhile stays in memory."""
+        self.counts: dict[bytes, int] = {}
+
+    def arm(self, timer: Timer) -> None:
+        """Keep a timer in memory if it is near."""
+        if timer.at_ms < self.timer_horizon_ms:
+            heapq.heappush(self.timers, timer)
+
+    def next_timer_at_ms(self) -> int | None:
+        """Return when the next timer in memory is due."""
+        return self.timers[0].at_ms if self.timers else None
+
+    def due(self, now_ms: int) -> list[Timer]:
+        """Take the timers whose time has come, in order."""
+        timers: list[Timer] = []
+        while self.timers and self.timers[0].at_ms <= now_ms:
+            timers.append(heapq.heappop(self.timers))
+        return timers
+
+    def forget(self, live: Live) -> None:
+        """Drop an ended invocation from memory, unless a look-up is under way or a write is not committed."""
+        if live.has_ended and not live.pending_writes and live.id not in self.lookups and self.lives.get(live.id) is live:
+            del self.lives[live.id]
