@@ -111,8 +111,10 @@ async def echo_bytes(ctx: restate.Context, size: int) -> int:
 
 @sleeper.handler()
 async def nap(ctx: restate.Context, request: dict[str, Any]) -> str:
+    """Sleep between two steps; each attempt that has the first one's result tells so under `{tag}-attempts`."""
     tag = request["tag"]
     await ctx.run_typed("before", effect, restate.RunOptions(), tag, "before")
+    effect(f"{tag}-attempts", "asleep")
     await ctx.sleep(timedelta(milliseconds=request["ms"]))
     await ctx.run_typed("after", effect, restate.RunOptions(), tag, "after")
     return "rested"

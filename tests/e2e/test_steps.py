@@ -26,7 +26,7 @@ def test_a_sleep_lasts_and_the_steps_around_it_run_once(services: Services, tag:
 def test_a_sleep_outlives_a_restart_of_everything(own_suite: Suite, endpoint: Endpoint, tag: str) -> None:
     own_suite.register(endpoint.url)
     invocation_id = own_suite.send("/Sleeper/nap", {"tag": tag, "ms": 3_000})
-    endpoint.wait_for_effect(tag, "before")
+    endpoint.wait_for_effect(f"{tag}-attempts", "asleep")
     own_suite.restart()
     assert own_suite.attach(invocation_id).json() == "rested"
     assert endpoint.effects(tag) == ["before", "after"]
