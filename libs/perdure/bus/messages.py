@@ -109,6 +109,8 @@ class Completed(_Message, frozen=True, tag=2):
     expires_at_ms: int | None = None
     result_blob_id: bytes | None = None
     """Where the value is in the store, if it is too large for the bus; `result` is then an empty success."""
+    target: Target | None = None
+    """Whose result it is; set in answers to `Attach` and `GetOutput`, whose asker may know nothing but an id."""
 
 
 class NotReady(_Message, frozen=True, tag=3):
