@@ -1,0 +1,162 @@
+"""Configuration of a process: one frozen struct; flags over environment over file over default.
+
+Each field is a flag `--key-name`, a variable `PERDURE_<KEY>` (own keys of a service: `PERDURE_<SECTION>__<KEY>`) and a key of the TOML
+file (own keys of a service: in the table `[section]`). Unknown names and wrong values are refused with a message that names them.
+"""
+
+import argparse
+import os
+import sys
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Final, TypeVar, cast
+
+import msgspec
+from msgspec import Meta
+
+from perdure.base.durations import DurationMs
+from perdure.base.errors import ConfigurationError
+from perdure.base.limits import PARTITIONS_DEFAULT
+from perdure.process.settings import Setting, settings_of
+
+C = TypeVar("C", bound="CommonConfig")
+
+Secret = Annotated[str, Meta(extra={"is_secret": True})]
+"""A text that is masked wherever configuration is shown, and can also be given as `<key>_file`."""
+
+SECTIONS: Final = frozenset({"ingress", "admin", "sql", "nodectl", "invoker", "up"})
+"""Tables of the one file; a process reads its own and leaves the others alone."""
+
+_PREFIX: Final = "PERDURE_"
+_NOT_SETTINGS: Final = frozenset({"PERDURE_DIE_WITH_PARENT"})
+
+
+class CommonConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """What every process needs to know."""
+
+    config: Annotated[str, Meta(description="TOML file with settings")] = ""
+    base_dir: Annotated[str, Meta(description="directory for everything that is kept on disk")] = "./target"
+    nats_url: Annotated[str, Meta(description="NATS servers, separated by commas; tls:// for TLS")] = "nats://127.0.0.1:4222"
+    nats_user: Annotated[str, Meta(description="user at NATS")] = ""
+    nats_password: Annotated[Secret, Meta(description="password at NATS")] = ""
+    nats_credentials_file: Annotated[str, Meta(description="NATS .creds file")] = ""
+    nats_tls_ca_file: Annotated[str, Meta(description="certificates that NATS' certificate is checked against; empty: the system's")] = ""
+    nats_tls_cert_file: Annotated[str, Meta(description="our certificate for NATS")] = ""
+    nats_tls_key_file: Annotated[str, Meta(description="key of our certificate for NATS")] = ""
+    root: Annotated[str, Meta(description="first part of all subjects and keys, one per suite", pattern=r"^[A-Za-z0-9_-]+$")] = "perdure"
+    fdb_cluster_file: Annotated[str, Meta(description="FoundationDB cluster file; empty: the embedded store in base-dir")] = ""
+    partitions: Annotated[int, Meta(description="partitions of a new store; fixed afterwards", ge=1, le=4096)] = PARTITIONS_DEFAULT
+    log_level: Annotated[str, Meta(description="debug, info, warning or error", pattern="^(debug|info|warning|error)$")] = "info"
+    log_format: Annotated[str, Meta(description="auto (console on a terminal), json or console", pattern="^(auto|json|console)$")] = "auto"
+    shutdown_grace: Annotated[DurationMs, Meta(description="how long work in flight may take when stopping")] = 5_000
+
+
+def load(kind: type[C], argv: Sequence[str], *, section: str, environ: Mapping[str, str] | None = None) -> C:
+    """Return the configuration, or end the process: `--help` with 0, an unknown name or wrong value with 2 and one line."""
+    try:
+        return read(kind, argv, section=section, environ=os.environ if environ is None else environ)
+    except ConfigurationError as error:
+        print(f"{section}: {error.message}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+def read(kind: type[C], argv: Sequence[str], *, section: str, environ: Mapping[str, str]) -> C:
+    """Return the configuration from flags, environment, file and defaults.
+
+    Raises:
+        ConfigurationError: An unknown name or a wrong value, named in the message.
+        SystemExit: After `--help`.
+    """
+    common = {field.name for field in msgspec.structs.fields(CommonConfig)}
+    settings = settings_of(kind, common, section)
+    by_name = {setting.name: setting for setting in settings}
+    flags = _from_flags(settings, argv, section)
+    variables = _from_environment(settings, environ, section)
+    path = flags.get("config") or variables.get("config") or ""
+    document = _from_file(by_name, path, section) if path else {}
+    values = {**document, **variables, **flags}
+    for setting in settings:
+        if setting.secret_of is not None and setting.name in values:
+            values.setdefault(setting.secret_of, _read_secret(setting, cast("str", values.pop(setting.name))))
+    return kind(**values)
+
+
+def masked(config: CommonConfig) -> dict[str, object]:
+    """Return the settings for a log line, secrets hidden."""
+    hidden = {setting.secret_of for setting in settings_of(type(config), set(), "")}
+    return {name: "***" if name in hidden and value else value for name, value in msgspec.structs.asdict(config).items()}
+
+
+def _from_flags(settings: list[Setting], argv: Sequence[str], section: str) -> dict[str, Any]:
+    parser = argparse.ArgumentParser(
+        prog=f"python -m services.{section}",
+        allow_abbrev=False,
+        exit_on_error=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="Flags win over environment variables, those over the file, that over defaults.",
+    )
+    for setting in settings:
+        parser.add_argument(
+            setting.flag, dest=setting.name, metavar=setting.metavar, help=setting.help, default=None, **setting.flag_options
+        )
+    try:
+        parsed, unknown = parser.parse_known_args(list(argv))
+    except argparse.ArgumentError as error:
+        raise ConfigurationError(str(error)) from None
+    if unknown:
+        raise ConfigurationError(f"unknown argument {unknown[0]}; --help lists all")
+    return {
+        setting.name: setting.parse(getattr(parsed, setting.name), setting.flag)
+        for setting in settings
+        if getattr(parsed, setting.name) is not None
+    }
+
+
+def _from_environment(settings: list[Setting], environ: Mapping[str, str], section: str) -> dict[str, Any]:
+    by_variable = {setting.variable: setting for setting in settings}
+    values: dict[str, Any] = {}
+    for variable, text in environ.items():
+        if not variable.startswith(_PREFIX) or variable in _NOT_SETTINGS:
+            continue
+        setting = by_variable.get(variable)
+        if setting is not None:
+            values[setting.name] = setting.parse(text, variable)
+            continue
+        first, separator, _ = variable.removeprefix(_PREFIX).partition("__")
+        if not separator or first.lower() not in SECTIONS - {section}:
+            raise ConfigurationError(f"unknown environment variable {variable}; --help lists all")
+    return values
+
+
+def _from_file(by_name: dict[str, Setting], path: str, section: str) -> dict[str, Any]:
+    try:
+        document = tomllib.loads(Path(path).read_text())
+    except OSError as error:
+        raise ConfigurationError(f"configuration file {path}: {error.strerror}") from None
+    except ValueError as error:
+        raise ConfigurationError(f"configuration file {path}: {error}") from None
+    values: dict[str, Any] = {}
+    for key, value in document.items():
+        if isinstance(value, dict) and key in SECTIONS:
+            if key == section:
+                for own, own_value in cast("dict[str, object]", value).items():
+                    values[own] = _file_value(by_name, own, own_value, section, path)
+        else:
+            values[key] = _file_value(by_name, key, cast("object", value), "", path)
+    return values
+
+
+def _file_value(by_name: dict[str, Setting], key: str, value: object, section: str, path: str) -> object:
+    setting = by_name.get(key)
+    where = f"{section}.{key}" if section else key
+    if setting is None or setting.section != section or key == "config":
+        raise ConfigurationError(f"unknown key {where} in {path}; --help lists all")
+    return setting.convert(value, f"{where} in {path}")
+
+
+def _read_secret(setting: Setting, path: str) -> str:
+    try:
+        return Path(path).read_text().strip()
+    except OSError as error:
+        raise ConfigurationError(f"{setting.name} {path}: {error.strerror}") from None

@@ -1,0 +1,38 @@
+"""A process's metrics: its registry with what every process measures, and the snapshot that nodectl asks for."""
+
+from prometheus_client import CollectorRegistry, Gauge, ProcessCollector
+from prometheus_client.exposition import generate_latest
+
+from perdure.bus.messages import VERSION, MetricsSnapshot, encode
+
+
+class ProcessMetrics:
+    """The registry, with resident memory, CPU and open files of the process, the lag of its event loop and messages it dropped."""
+
+    def __init__(self, role: str, process_id: str) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self._role = role
+        self._process_id = process_id
+        self._lag = Gauge(
+            "perdure_event_loop_lag_seconds",
+            "Longest delay of a timer since the metrics were last read.",
+            registry=self.registry,
+        )
+        self.bus_dropped = Gauge(
+            "perdure_bus_dropped_messages",
+            "Messages that could not be sent because the bus was disconnected or congested.",
+            registry=self.registry,
+        )
+        self._lag_s_max = 0.0
+
+    def observe_lag(self, lag_s: float) -> None:
+        """Note how much later than asked for a timer ran."""
+        self._lag_s_max = max(self._lag_s_max, lag_s)
+
+    def snapshot(self) -> bytes:
+        """Return an encoded `MetricsSnapshot`."""
+        self._lag.set(self._lag_s_max)
+        self._lag_s_max = 0.0
+        text = generate_latest(self.registry)
+        return encode(MetricsSnapshot(version=VERSION, role=self._role, process_id=self._process_id, text=text))

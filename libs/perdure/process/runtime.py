@@ -1,0 +1,254 @@
+"""What every process does besides its own work: connect, say that it lives, answer for its metrics, stop in order.
+
+`run` is the whole life of a process; its `Runtime` is handed to the service's `serve`.
+"""
+
+import asyncio
+import os
+import secrets
+import signal
+import ssl
+from collections.abc import Awaitable, Callable
+from importlib import metadata
+from pathlib import Path
+from typing import Final, Generic, TypeVar
+
+import msgspec
+import structlog
+import uvloop
+from prometheus_client import CollectorRegistry
+from structlog.typing import FilteringBoundLogger
+
+from perdure.base.clock import Clock, Random, SystemClock, SystemRandom
+from perdure.base.errors import PerdureError
+from perdure.bus.interface import Bus
+from perdure.bus.messages import VERSION, Heartbeat, encode
+from perdure.bus.nats import NatsBus, connect
+from perdure.bus.subjects import Subjects
+from perdure.process import logging, parent
+from perdure.process.config import CommonConfig, masked
+from perdure.process.metrics import ProcessMetrics
+from perdure.process.peers import HEARTBEAT_INTERVAL_MS, Peers
+from perdure.store.interface import Store
+
+C = TypeVar("C", bound=CommonConfig)
+T = TypeVar("T")
+
+CLOSING_S_MAX: Final = 1.0
+"""How long connections may take to close when all work is done."""
+
+
+class HeartbeatFacts(msgspec.Struct, frozen=True):
+    """What a service adds to its heartbeats."""
+
+    partitions: list[int] = []
+    counters: dict[str, float] = {}
+    address: str = ""
+    """Where its public port listens, `host:port`."""
+
+
+class Runtime(Generic[C]):
+    """What a service works with. Everything with I/O is handed in here, so that the simulation can hand in others."""
+
+    def __init__(self, *, role: str, process_id: str, config: C, clock: Clock, random: Random, bus: Bus, store: Store) -> None:
+        self.role = role
+        self.process_id = process_id
+        self.config = config
+        self.clock = clock
+        self.random = random
+        self.log: FilteringBoundLogger = structlog.get_logger(f"perdure.{role}")
+        self.bus = bus
+        self.store = store
+        self.subjects = Subjects(config.root)
+        self.process_metrics = ProcessMetrics(role, process_id)
+        self.metrics: CollectorRegistry = self.process_metrics.registry
+        self.stopping = asyncio.Event()
+        self.peers = Peers(clock)
+        self.heartbeat_source: Callable[[], HeartbeatFacts] = HeartbeatFacts
+        self.started_at_ms = clock.now_ms()
+        self._is_ready = False
+        self._not_ready_because = "starting"
+
+    @property
+    def is_ready(self) -> bool:
+        return self._is_ready
+
+    def set_ready(self, is_ready: bool, because: str = "") -> None:
+        """Say whether this process does its work, and if not, why; the others hear it at once."""
+        if (self._is_ready, self._not_ready_because) == (is_ready, because):
+            return
+        self._is_ready = is_ready
+        self._not_ready_because = because
+        self.log.info("ready" if is_ready else "not_ready", because=because)
+        self.send_heartbeat()
+
+    def send_heartbeat(self, *, is_leaving: bool = False) -> None:
+        """Tell all processes the present facts, now."""
+        facts = self.heartbeat_source()
+        heartbeat = Heartbeat(
+            version=VERSION,
+            role=self.role,
+            process_id=self.process_id,
+            address=facts.address,
+            software_version=software_version(),
+            started_at_ms=self.started_at_ms,
+            partitions=facts.partitions,
+            is_ready=self._is_ready,
+            is_leaving=is_leaving,
+            counters=facts.counters,
+            not_ready_because=self._not_ready_because,
+        )
+        self.bus.publish(self.subjects.heartbeats, encode(heartbeat))
+
+    async def attend(self) -> None:
+        """Subscribe to heartbeats and metrics requests, and send heartbeats until cancelled."""
+        await self.bus.subscribe(self.subjects.heartbeats, self._take_heartbeat)
+        await self.bus.subscribe(self.subjects.metrics, self._answer_metrics)
+        loop = asyncio.get_running_loop()
+        interval_s = HEARTBEAT_INTERVAL_MS / 1_000
+        while True:
+            self.send_heartbeat()
+            due_at_s = loop.time() + interval_s
+            await asyncio.sleep(interval_s)
+            self.process_metrics.observe_lag(max(0.0, loop.time() - due_at_s))
+            self.peers.tick()
+
+    def _take_heartbeat(self, payload: bytes, _reply: str) -> None:
+        if self.peers.receive(payload):
+            self.send_heartbeat()  # so that a newcomer knows all of us without waiting for the next round
+
+    def _answer_metrics(self, _payload: bytes, reply: str) -> None:
+        if isinstance(self.bus, NatsBus):
+            self.process_metrics.bus_dropped.set(self.bus.dropped)
+        self.bus.publish(reply, self.process_metrics.snapshot())
+
+
+def run(role: str, config: C, serve: Callable[[Runtime[C]], Awaitable[None]]) -> int:
+    """Live until SIGTERM or SIGINT; return the exit status.
+
+    `serve` returns soon after `runtime.stopping` is set; it is cancelled `shutdown_grace` later. 1 where it failed.
+    """
+    parent.obey_environment()
+    process_id = f"{role}-{secrets.token_hex(6)}"
+    logging.configure(config.log_level, config.log_format, role=role, process_id=process_id)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_live(role, process_id, config, serve))
+
+
+def software_version() -> str:
+    """Return the version of this software, or `dev` where it is not installed."""
+    return _VERSION
+
+
+async def _live(role: str, process_id: str, config: C, serve: Callable[[Runtime[C]], Awaitable[None]]) -> int:
+    log: FilteringBoundLogger = structlog.get_logger(f"perdure.{role}")
+    log.info("starting", version=software_version(), pid=os.getpid(), **masked(config))
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    try:
+        bus = await _unless(stopping, _connect(config, process_id))
+        if bus is None:
+            return 0
+        store = _open_store(config)
+    except PerdureError as error:
+        log.error("start_failed", reason=error.message, hint=error.hint)
+        return 1
+    runtime = Runtime(role=role, process_id=process_id, config=config, clock=SystemClock(), random=SystemRandom(), bus=bus, store=store)
+    runtime.stopping = stopping
+    try:
+        return await _serve(runtime, serve)
+    finally:
+        await _close(runtime)
+
+
+async def _serve(runtime: Runtime[C], serve: Callable[[Runtime[C]], Awaitable[None]]) -> int:
+    attending = asyncio.ensure_future(runtime.attend())
+    serving = asyncio.ensure_future(serve(runtime))
+    stop = asyncio.ensure_future(runtime.stopping.wait())
+    try:
+        await asyncio.wait([serving, stop, attending], return_when=asyncio.FIRST_COMPLETED)
+        if stop.done() and not serving.done():
+            runtime.set_ready(False, "stopping")
+            await asyncio.wait([serving, attending], timeout=runtime.config.shutdown_grace / 1_000, return_when=asyncio.FIRST_COMPLETED)
+            if not serving.done():
+                runtime.log.warning("shutdown_grace_exceeded", grace_ms=runtime.config.shutdown_grace)
+        if attending.done():
+            attending.result()
+        if serving.done():
+            serving.result()
+    except PerdureError as error:
+        runtime.log.error("process_failed", reason=error.message, hint=error.hint)
+        return 1
+    except Exception:
+        runtime.log.exception("process_failed")
+        return 1
+    finally:
+        for task in (serving, stop, attending):
+            task.cancel()
+        await asyncio.wait([serving, stop, attending], timeout=CLOSING_S_MAX)
+    return 0
+
+
+async def _close(runtime: Runtime[C]) -> None:
+    runtime.send_heartbeat(is_leaving=True)
+    try:
+        async with asyncio.timeout(CLOSING_S_MAX):
+            await runtime.bus.close()
+            await runtime.store.close()
+    except TimeoutError:
+        runtime.log.warning("closing_took_too_long")
+    runtime.log.info("stopped")
+
+
+async def _unless(stopping: asyncio.Event, work: Awaitable[T]) -> T | None:
+    """Return what `work` returns, or None if the process is to stop before that."""
+    working = asyncio.ensure_future(work)
+    stop = asyncio.ensure_future(stopping.wait())
+    await asyncio.wait([working, stop], return_when=asyncio.FIRST_COMPLETED)
+    stop.cancel()
+    if working.done():
+        return working.result()
+    working.cancel()
+    return None
+
+
+async def _connect(config: CommonConfig, process_id: str) -> NatsBus:
+    return await connect(
+        config.nats_url,
+        name=process_id,
+        tls=_tls(config),
+        user=config.nats_user,
+        password=config.nats_password,
+        credentials_file=config.nats_credentials_file,
+    )
+
+
+def _tls(config: CommonConfig) -> ssl.SSLContext | None:
+    if not (config.nats_tls_ca_file or config.nats_tls_cert_file):
+        return None
+    context = ssl.create_default_context(cafile=config.nats_tls_ca_file or None)
+    if config.nats_tls_cert_file:
+        context.load_cert_chain(config.nats_tls_cert_file, config.nats_tls_key_file or None)
+    return context
+
+
+def _open_store(config: CommonConfig) -> Store:
+    from perdure.store.opening import open_store
+
+    if config.fdb_cluster_file:
+        return open_store(path=None, fdb_cluster_file=config.fdb_cluster_file, root=config.root)
+    base_dir = Path(config.base_dir)
+    base_dir.mkdir(parents=True, exist_ok=True)
+    return open_store(path=str(base_dir / "perdure.db"), fdb_cluster_file=None, root=config.root)
+
+
+def _read_version() -> str:
+    try:
+        return metadata.version("perdure")
+    except metadata.PackageNotFoundError:
+        return "dev"
+
+
+_VERSION: Final = _read_version()
