@@ -28,6 +28,8 @@ class ExchangeFailure(msgspec.Struct, frozen=True):
 
     kind: FailureKind
     message: str
+    is_other_http_version: bool = False
+    """Whether the peer spoke HTTP, but not in the version of the deployment."""
 
 
 class Receiver(Protocol):
