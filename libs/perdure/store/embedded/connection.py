@@ -3,12 +3,14 @@
 Source: architecture, The store.
 """
 
-from collections.abc import Sequence
-from typing import Any, Final, Protocol, Self, cast
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, Protocol, Self, TypeVar, cast
 
 import apsw
 
 from perdure.base.errors import StoreError
+
+R = TypeVar("R")
 
 BEGIN_READ: Final = "begin"
 BEGIN_WRITE: Final = "begin immediate"
@@ -17,7 +19,6 @@ ROLLBACK: Final = "rollback"
 GET: Final = "select value from kv where key = ?"
 RANGE: Final = "select key, value from kv where key >= ? and key < ? order by key limit ?"
 RANGE_REVERSE: Final = "select key, value from kv where key >= ? and key < ? order by key desc limit ?"
-CLEAR_RANGE: Final = "delete from kv where key >= ? and key < ?"
 NEXT_STAMP: Final = "update stamp set last = last + 1 returning last"
 
 _BATCH_ROWS_MAX: Final = 256
@@ -40,6 +41,8 @@ class Cursor(Protocol):
 
     # Any: the statement decides what a row holds.
     def fetchone(self) -> tuple[Any, ...] | None: ...
+
+    def __iter__(self) -> Iterator[tuple[Any, ...]]: ...
 
     def fetchall(self) -> list[tuple[Any, ...]]: ...
 
@@ -81,28 +84,44 @@ def _delete(rows: int) -> str:
     return f"delete from kv where key in ({places})"  # noqa: S608
 
 
+def _delete_ranges(ranges: int) -> str:
+    places = ",".join(["(?,?)"] * ranges)
+    found = "select kv.key from span cross join kv where kv.key >= span.first and kv.key < span.past"
+    return f"with span (first, past) as (values {places}) delete from kv where key in ({found})"  # noqa: S608
+
+
 _SIZES: Final = tuple(1 << power for power in range(_BATCH_ROWS_MAX.bit_length() - 1, -1, -1))
 _UPSERTS: Final = {size: _upsert(size) for size in _SIZES}
 _DELETES: Final = {size: _delete(size) for size in _SIZES}
+_RANGE_DELETES: Final = {size: _delete_ranges(size) for size in _SIZES}
 
 
-def write_rows(cursor: Cursor, rows: Sequence[tuple[bytes, bytes]]) -> None:
-    """Insert or overwrite rows.
+def write_pairs(cursor: Cursor, pairs: Sequence[tuple[bytes, bytes]]) -> None:
+    """Insert or overwrite rows (key, value).
 
     Many rows per statement, because SQLite gives up the interpreter lock at each, and gets it back late when the event
     loop is busy: 100 rows beside a busy thread take 460 ms with one statement per row, 20 ms so.
     """
-    start = 0
-    for size in _SIZES:
-        while len(rows) - start >= size:
-            cursor.execute(_UPSERTS[size], [part for row in rows[start : start + size] for part in row])
-            start += size
+    for statement, batch in _batches(_UPSERTS, pairs):
+        cursor.execute(statement, [part for pair in batch for part in pair])
 
 
-def delete_rows(cursor: Cursor, keys: Sequence[bytes]) -> None:
+def delete_keys(cursor: Cursor, keys: Sequence[bytes]) -> None:
     """Delete rows; absent ones do not matter."""
+    for statement, batch in _batches(_DELETES, keys):
+        cursor.execute(statement, batch)
+
+
+def delete_ranges(cursor: Cursor, ranges: Sequence[tuple[bytes, bytes]]) -> None:
+    """Delete all rows with begin <= key < end, for each pair (begin, end)."""
+    for statement, batch in _batches(_RANGE_DELETES, ranges):
+        cursor.execute(statement, [part for span in batch for part in span])
+
+
+def _batches(statements: dict[int, str], rows: Sequence[R]) -> Iterator[tuple[str, Sequence[R]]]:
+    """Cut rows into few batches for which a statement exists."""
     start = 0
-    for size in _SIZES:
-        while len(keys) - start >= size:
-            cursor.execute(_DELETES[size], keys[start : start + size])
+    for size, statement in statements.items():
+        while len(rows) - start >= size:
+            yield statement, rows[start : start + size]
             start += size

@@ -1,7 +1,7 @@
 """Snapshots: short ones on the event loop, long ones on threads.
 
-A read of a few rows takes 3 us per row, a change of thread and back 60 us and more when the loop is busy. Nobody says beforehand how
-long a read will be, so each begins on the event loop with a budget of rows, and begins again on a thread when that is used up.
+A read of one row takes 5 us on the event loop, and a change of thread and back 60 us more, or far more when the loop is busy. Nobody says
+beforehand how long a read will be, so each begins on the event loop with a budget, and begins again on a thread when that is used up.
 """
 
 from collections.abc import Callable
@@ -11,14 +11,16 @@ from typing import Final, TypeVar
 import apsw
 
 from perdure.base.errors import StoreError
+from perdure.base.limits import KIB
 from perdure.store.embedded.connection import BEGIN_READ, COMMIT, cursor_of, open_connection
-from perdure.store.embedded.jobs import Job, Worker
 from perdure.store.embedded.transaction import BudgetedSnapshot, OverBudget, Snapshot
 from perdure.store.interface import ReadTransaction
+from perdure.store.jobs import Job, Worker
 
 T = TypeVar("T")
 
-_LOOP_ROWS_MAX: Final = 128
+_LOOP_BYTES_MAX: Final = 256 * KIB
+"""At most 128 rows, which take 0.1 ms, or two of the largest values"""
 _THREADS: Final = 2
 _CACHE_KIB: Final = 2_048
 
@@ -31,16 +33,16 @@ class _Session:
         self._connection = open_connection(path, cache_kib=_CACHE_KIB)
         self._cursor = cursor_of(self._connection)
 
-    def run(self, fn: Callable[[ReadTransaction], T], rows_max: int = 0) -> T:
+    def run(self, fn: Callable[[ReadTransaction], T], bytes_max: int = 0) -> T:
         """Run `fn` on a snapshot.
 
         Raises:
-            OverBudget: It touched more than `rows_max` rows (0: any number is fine).
+            OverBudget: It read more than `bytes_max` (0: any number is fine).
         """
         try:
             self._cursor.execute(BEGIN_READ)
             try:
-                return fn(BudgetedSnapshot(self._cursor, rows_max) if rows_max else Snapshot(self._cursor))
+                return fn(BudgetedSnapshot(self._cursor, bytes_max) if bytes_max else Snapshot(self._cursor))
             finally:
                 self._cursor.execute(COMMIT)
         except apsw.Error as error:
@@ -63,7 +65,7 @@ class Reader:
     async def read(self, fn: Callable[[ReadTransaction], T]) -> T:
         """Run `fn` on a snapshot; twice if it turns out to be long."""
         try:
-            return self._short.run(fn, _LOOP_ROWS_MAX)
+            return self._short.run(fn, _LOOP_BYTES_MAX)
         except OverBudget:
             job = Job(fn)
         if not self._workers:

@@ -9,11 +9,11 @@ import apsw
 
 from perdure.base.errors import StoreError
 from perdure.store.embedded.connection import create_tables
-from perdure.store.embedded.jobs import Job
 from perdure.store.embedded.lock import WriteLock
 from perdure.store.embedded.reader import Reader
 from perdure.store.embedded.writer import Writer
 from perdure.store.interface import ReadTransaction, Transaction
+from perdure.store.jobs import Job
 
 T = TypeVar("T")
 

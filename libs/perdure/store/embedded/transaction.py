@@ -5,23 +5,27 @@ from typing import Final
 
 from perdure.base.limits import VALUE_BYTES_MAX
 from perdure.store.embedded.connection import (
-    CLEAR_RANGE,
     GET,
     NEXT_STAMP,
     RANGE,
     RANGE_REVERSE,
     Cursor,
-    delete_rows,
-    write_rows,
+    delete_keys,
+    delete_ranges,
+    write_pairs,
 )
 
 _COUNTER: Final = struct.Struct("<q")
 _WRAP: Final = 1 << 64
 _STAMP: Final = struct.Struct(">QH")
+_STAMP_LAST: Final = b"\xff" * _STAMP.size
+
+
+_ROW_BYTES: Final = 2_048
 
 
 class OverBudget(BaseException):
-    """A read on the event loop touched more rows than one may there. Not an `Exception`, lest `fn` swallow it."""
+    """A read on the event loop took more than one may there. Not an `Exception`, lest `fn` swallow it."""
 
 
 class Snapshot:
@@ -39,43 +43,56 @@ class Snapshot:
 
 
 class BudgetedSnapshot(Snapshot):
-    """Reads at most a number of rows, then raises `OverBudget`."""
+    """Reads a limited number of bytes, where each row counts as `_ROW_BYTES` more than its value; then raises `OverBudget`."""
 
-    def __init__(self, cursor: Cursor, rows_max: int) -> None:
+    def __init__(self, cursor: Cursor, bytes_max: int) -> None:
         super().__init__(cursor)
-        self._left = rows_max
+        self._left = bytes_max
 
     def get(self, key: bytes) -> bytes | None:
-        self._left -= 1
-        if self._left < 0:
-            raise OverBudget
-        return super().get(key)
+        value = super().get(key)
+        self._spend(value or b"")
+        return value
 
     def get_range(self, begin: bytes, end: bytes, *, limit: int = 0, reverse: bool = False) -> list[tuple[bytes, bytes]]:
-        if self._left <= 0:
-            raise OverBudget
-        rows = super().get_range(begin, end, limit=min(limit or self._left + 1, self._left + 1), reverse=reverse)
-        self._left -= len(rows) or 1
+        self._spend(b"")
+        rows: list[tuple[bytes, bytes]] = []
+        for key, value in self._cursor.execute(RANGE_REVERSE if reverse else RANGE, (begin, end, limit or -1)):
+            self._spend(value)
+            rows.append((key, value))
+        return rows
+
+    def _spend(self, value: bytes) -> None:
+        self._left -= _ROW_BYTES + len(value)
         if self._left < 0:
             raise OverBudget
-        return rows
 
 
 class WriteTransaction(Snapshot):
-    """Reads and writes on the writer's connection; writes gather in memory until a range is read or the commit comes."""
+    """Reads and writes on the writer's connection.
+
+    Writes gather in memory and go to SQLite in few statements, at the commit or when a read needs them there.
+    """
 
     def __init__(self, cursor: Cursor) -> None:
         super().__init__(cursor)
+        self._ranges: list[tuple[bytes, bytes]] = []
+        """to be cleared before `_pending` is written"""
         self._pending: dict[bytes, bytes | None] = {}
         self._stamped: list[tuple[bytes, bytes, bytes]] = []
 
     def get(self, key: bytes) -> bytes | None:
         if key in self._pending:
             return self._pending[key]
+        if self._ranges:
+            self._write()
         return super().get(key)
 
     def get_range(self, begin: bytes, end: bytes, *, limit: int = 0, reverse: bool = False) -> list[tuple[bytes, bytes]]:
-        self._write_pending()
+        assert not any(prefix < end and prefix + _STAMP_LAST >= begin for prefix, _, _ in self._stamped), (
+            "FoundationDB does not let a transaction read where its own versionstamped keys will be"
+        )
+        self._write()
         return super().get_range(begin, end, limit=limit, reverse=reverse)
 
     def set(self, key: bytes, value: bytes) -> None:
@@ -89,7 +106,7 @@ class WriteTransaction(Snapshot):
         for key in self._pending:
             if begin <= key < end:
                 self._pending[key] = None
-        self._cursor.execute(CLEAR_RANGE, (begin, end))
+        self._ranges.append((begin, end))
 
     def add(self, key: bytes, delta: int) -> None:
         value = self.get(key)
@@ -106,12 +123,15 @@ class WriteTransaction(Snapshot):
             stamp = _STAMP.pack(self._cursor.execute(NEXT_STAMP).fetchall()[0][0], 0)
             for prefix, suffix, value in self._stamped:
                 self._pending[prefix + stamp + suffix] = value
-        self._write_pending()
+        self._write()
 
-    def _write_pending(self) -> None:
+    def _write(self) -> None:
+        if self._ranges:
+            delete_ranges(self._cursor, self._ranges)
+            self._ranges.clear()
         if not self._pending:
             return
-        rows: list[tuple[bytes, bytes]] = []
+        pairs: list[tuple[bytes, bytes]] = []
         gone: list[bytes] = []
         # Key order: neighbours share pages.
         for key in sorted(self._pending):
@@ -119,7 +139,7 @@ class WriteTransaction(Snapshot):
             if value is None:
                 gone.append(key)
             else:
-                rows.append((key, value))
-        delete_rows(self._cursor, gone)
-        write_rows(self._cursor, rows)
+                pairs.append((key, value))
+        delete_keys(self._cursor, gone)
+        write_pairs(self._cursor, pairs)
         self._pending.clear()

@@ -9,10 +9,10 @@ import apsw
 from perdure.base.errors import StoreError
 from perdure.store.embedded.checkpoints import Checkpointer
 from perdure.store.embedded.connection import BEGIN_WRITE, COMMIT, ROLLBACK, cursor_of, open_connection
-from perdure.store.embedded.jobs import Job, Worker
 from perdure.store.embedded.lock import WriteLock
 from perdure.store.embedded.transaction import WriteTransaction
 from perdure.store.interface import Transaction
+from perdure.store.jobs import Job, Worker
 
 T = TypeVar("T")
 

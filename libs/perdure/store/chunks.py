@@ -1,0 +1,95 @@
+"""Values of any size: longer ones are cut, so that none exceeds what FoundationDB takes.
+
+The first byte of what is stored says what it is:
+
+    00 value                          a whole value, at its key
+    01 count value                    the first piece, at its key; `count` (u32, big-endian) pieces follow it
+    02 value                          piece n = 1.. of it, at key + n (tuple-packed, so that it sorts right behind its key)
+
+Only keys that are leaves, below which nothing else is kept, may hold such values.
+"""
+
+import struct
+from typing import Final
+
+from perdure.base.limits import VALUE_BYTES_MAX
+from perdure.store.interface import ReadTransaction, Transaction
+
+Pairs = list[tuple[bytes, bytes]]
+
+_WHOLE: Final = b"\x00"
+_HEAD: Final = struct.Struct(">BI")
+_PIECE: Final = b"\x02"
+_ROWS_MIN: Final = 16
+_PIECE_BYTES: Final = VALUE_BYTES_MAX - _HEAD.size
+
+
+def _pieces_of(key: bytes) -> tuple[bytes, bytes]:
+    return key + b"\x00", key + b"\xff"
+
+
+def _piece_key(key: bytes, number: int) -> bytes:
+    size = (number.bit_length() + 7) // 8
+    return key + bytes((0x14 + size,)) + number.to_bytes(size, "big")
+
+
+def set_chunked(tr: Transaction, key: bytes, value: bytes, *, is_new: bool = False) -> None:
+    """Write a value of any size.
+
+    Args:
+        tr: The transaction, which holds 5 MB at most.
+        key: A leaf.
+        value: What `get_chunked` returns.
+        is_new: Nothing was ever written at `key`, or it was cleared: spares clearing the pieces of an older value.
+    """
+    if not is_new:
+        tr.clear_range(*_pieces_of(key))
+    if len(value) <= _PIECE_BYTES:
+        tr.set(key, _WHOLE + value)
+        return
+    starts = range(_PIECE_BYTES, len(value), _PIECE_BYTES)
+    tr.set(key, _HEAD.pack(1, len(starts)) + value[:_PIECE_BYTES])
+    for number, start in enumerate(starts, 1):
+        tr.set(_piece_key(key, number), _PIECE + value[start : start + _PIECE_BYTES])
+
+
+def get_chunked(tr: ReadTransaction, key: bytes) -> bytes | None:
+    """Return the whole value at `key`, or None."""
+    stored = tr.get(key)
+    return None if stored is None else _complete(tr, key, stored, {})
+
+
+def clear_chunked(tr: Transaction, key: bytes) -> None:
+    """Clear the value at `key` with its pieces. A `clear_range` around the key does as well."""
+    tr.clear(key)
+    tr.clear_range(*_pieces_of(key))
+
+
+def get_range_chunked(tr: ReadTransaction, begin: bytes, end: bytes, *, limit: int = 0, reverse: bool = False) -> Pairs:
+    """Return the pairs with `begin` <= key < `end` and whole values, at most `limit` (0: all). `begin` and `end` are not pieces."""
+    rows = more = tr.get_range(begin, end, limit=limit, reverse=reverse)
+    asked = limit
+    while limit and len(more) == asked and (missing := limit - sum(map(_is_first, rows))):
+        # Pieces took the place of some pairs.
+        asked = max(missing, _ROWS_MIN)
+        begin, end = (begin, rows[-1][0]) if reverse else (rows[-1][0] + b"\x00", end)
+        more = tr.get_range(begin, end, limit=asked, reverse=reverse)
+        rows = rows + more
+    pieces = dict(row for row in rows if not _is_first(row))
+    pairs = [(key, _complete(tr, key, stored, pieces)) for key, stored in filter(_is_first, rows)]
+    return pairs[:limit] if limit else pairs
+
+
+def _is_first(row: tuple[bytes, bytes]) -> bool:
+    return row[1][0] != _PIECE[0]
+
+
+def _complete(tr: ReadTransaction, key: bytes, stored: bytes, pieces: dict[bytes, bytes]) -> bytes:
+    """Return the whole value that begins with `stored`; reads its pieces if they are not among `pieces`."""
+    if stored[0] == _WHOLE[0]:
+        return stored[1:]
+    _, count = _HEAD.unpack_from(stored)
+    keys = [_piece_key(key, number) for number in range(1, count + 1)]
+    if keys[-1] not in pieces:
+        pieces = dict(tr.get_range(*_pieces_of(key)))
+    return stored[_HEAD.size :] + b"".join([pieces[piece][1:] for piece in keys])
