@@ -65,6 +65,8 @@ class SendSignalTo(_Message, frozen=True, tag=4):
     signal_index: int | None
     signal_name: str | None
     result: Success | Failure | Void
+    result_blob_id: bytes | None = None
+    """Where the value is in the store, if it is too large for the bus; `result` is then an empty success."""
 
 
 class Operate(_Message, frozen=True, tag=5):
