@@ -1,6 +1,6 @@
 """All registered metadata as one immutable value, and how it is read from and written to the store.
 
-Values are msgpack of the model's records. A revision of a service belongs to exactly one deployment.
+Values are msgpack of the model's records, in chunks where they are large. A revision of a service belongs to exactly one deployment.
 Source: shared/spec/lifecycle.md, section 9.
 """
 
@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from perdure.model.deployment import Deployment, Service
+from perdure.store.chunks import clear_chunked, get_range_chunked, set_chunked
 from perdure.store.interface import ReadTransaction, Transaction
 from perdure.store.keyspace import Keyspace, range_of
 
@@ -61,28 +62,28 @@ def read_meta_version(tr: ReadTransaction, keyspace: Keyspace) -> int:
 
 def read_schema(tr: ReadTransaction, keyspace: Keyspace) -> Schema:
     """Return everything that is registered. In a transaction all of it becomes part of the conflict set."""
-    deployments = [_deployment_decoder.decode(value) for _, value in tr.get_range(*range_of(keyspace.deployments))]
-    services = [_service_decoder.decode(value) for _, value in tr.get_range(*range_of(keyspace.services))]
+    deployments = [_deployment_decoder.decode(value) for _, value in get_range_chunked(tr, *range_of(keyspace.deployments))]
+    services = [_service_decoder.decode(value) for _, value in get_range_chunked(tr, *range_of(keyspace.services))]
     return schema_of(read_meta_version(tr, keyspace), deployments, services)
 
 
 def put_deployment(tr: Transaction, keyspace: Keyspace, deployment: Deployment) -> None:
     """Write a deployment; the caller bumps the version."""
-    tr.set(keyspace.deployment(deployment.id), _encoder.encode(deployment))
+    set_chunked(tr, keyspace.deployment(deployment.id), _encoder.encode(deployment))
 
 
 def put_service(tr: Transaction, keyspace: Keyspace, service: Service) -> None:
     """Write a revision of a service; the caller bumps the version."""
     assert service.revision > 0
     assert service.deployment_id
-    tr.set(keyspace.service(service.name, service.revision), _encoder.encode(service))
+    set_chunked(tr, keyspace.service(service.name, service.revision), _encoder.encode(service))
 
 
 def remove_deployment(tr: Transaction, keyspace: Keyspace, deployment: Deployment) -> None:
     """Remove a deployment and the revisions that it serves; the caller bumps the version."""
-    tr.clear(keyspace.deployment(deployment.id))
+    clear_chunked(tr, keyspace.deployment(deployment.id))
     for name, revision in deployment.services.items():
-        tr.clear(keyspace.service(name, revision))
+        clear_chunked(tr, keyspace.service(name, revision))
 
 
 def bump_meta_version(tr: Transaction, keyspace: Keyspace) -> int:

@@ -164,6 +164,25 @@ def test_settings_that_go_together_are_stored_as_they_are(service: Service) -> N
     assert schema(tr).services["A"] == msgspec.structs.replace(service, revision=1, deployment_id="dp_a")
 
 
+def test_of_two_services_with_one_name_the_last_counts() -> None:
+    tr = DictTransaction()
+    registration = do_register(
+        tr, a_deployment(), a_service("A", ServiceType.SERVICE, a_handler("x")), a_service("A", ServiceType.SERVICE, a_handler("y"))
+    )
+    assert list(schema(tr).services["A"].handlers) == ["y"]
+    assert len(registration.services) == 1
+
+
+def test_a_service_of_many_handlers_is_stored_in_chunks_and_removed_whole() -> None:
+    tr = DictTransaction()
+    handlers = [a_handler(f"h{n}", input=InputRules(content_type="a/b", json_schema={"title": "x" * 400})) for n in range(500)]
+    do_register(tr, a_deployment(), a_service("A", ServiceType.SERVICE, *handlers), a_service("B"))
+    assert max(map(len, tr.rows.values())) <= 90_000
+    assert len(schema(tr).services["A"].handlers) == 500
+    delete(tr, KEYS, "dp_a")
+    assert list(tr.rows) == [KEYS.meta_version]
+
+
 def test_deleting_the_newest_deployment_brings_the_older_revision_back() -> None:
     tr = DictTransaction()
     do_register(tr, a_deployment("dp_a"), a_service("A"))
