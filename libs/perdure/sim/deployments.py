@@ -13,6 +13,8 @@ from typing import Final
 import msgspec
 
 from perdure.base.clock import Clock
+from perdure.base.ids import InvocationId
+from perdure.codec.service_protocol import messages_pb2 as pb
 from perdure.deployments.interface import ExchangeFailure, FailureKind, HeaderList, Receiver
 from perdure.model.deployment import Deployment
 from perdure.sim import wire
@@ -79,6 +81,8 @@ class SimDeployments:
         self.mismatches: list[str] = []
         self.exchanges = 0
         self.fault_counts: dict[str, int] = {}
+        self.observe: Callable[[InvocationId, pb.Notification], None] = lambda invocation, notification: None
+        """Called with each notification that reaches a handler; for checkers."""
         self.process = VirtualProcess("deployments")
 
     def client(self, process: VirtualProcess) -> "SimDeploymentClient":
@@ -181,6 +185,7 @@ class SimExchange:
             steps=self._deployments.steps,
             send=self._send_frame,
             finish=self._finish,
+            observe=self._deployments.observe,
             fails_at_command=1 + self._random.randrange(4) if self._fault == "error" else 0,
         )
 

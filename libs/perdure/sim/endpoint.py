@@ -33,7 +33,7 @@ class RetryableError(Exception):
     """The attempt fails; the server is to try again."""
 
 
-class _Suspended(Exception):  # noqa: N818 - an outcome, not an error
+class _Suspended(Exception):
     """The handler waits for something that this attempt cannot bring."""
 
 
@@ -222,6 +222,7 @@ class EndpointAttempt:
     """One attempt at the endpoint: request bytes in, response frames out through `send`, and `finish` at the end.
 
     Args:
+        observe: Called with each notification that arrives, replayed ones included.
         fails_at_command: Answer with an error instead of the n-th new command; 0 never.
     """
 
@@ -234,6 +235,7 @@ class EndpointAttempt:
         steps: StepLog,
         send: Callable[[bytes], None],
         finish: Callable[[], None],
+        observe: Callable[[InvocationId, pb.Notification], None],
         fails_at_command: int = 0,
     ) -> None:
         self.start = pb.Start()
@@ -247,6 +249,7 @@ class EndpointAttempt:
         self._handler = handler
         self._process = process
         self._finish = finish
+        self._observe = observe
         self._fails_at_command = fails_at_command
         self._reader = wire.FrameReader()
         self._input = b""
@@ -332,6 +335,7 @@ class EndpointAttempt:
             answer = pb.Notification.FromString(payload)
             awaited = Awaited(completion_id=answer.completion_id, signal=answer.signal_id)
             self._answers.setdefault(awaited, answer)
+            self._observe(self.invocation_id, answer)
             if code == 0x8011:
                 self.steps.acknowledge(self.invocation_id, answer.completion_id)
         elif code == wire.INPUT:

@@ -1,0 +1,233 @@
+"""Many processes on one virtual loop under one seed: one store, one bus, one set of deployments, and a schedule of faults.
+
+What runs in a process is the real code: a role is a coroutine function that gets everything with I/O as `Parts`.
+"""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from perdure.base.clock import Clock, Random
+from perdure.bus.interface import Bus
+from perdure.bus.messages import VERSION, Heartbeat, encode
+from perdure.bus.subjects import Subjects
+from perdure.deployments.interface import DeploymentClient
+from perdure.process.peers import HEARTBEAT_INTERVAL_MS, Peers
+from perdure.sim.bus import BusFaults, SimBus, SimNetwork
+from perdure.sim.deployments import DeploymentFaults, SimDeploymentClient, SimDeployments
+from perdure.sim.endpoint import Handler
+from perdure.sim.loop import SimClock, SimRandom, VirtualProcess, within
+from perdure.sim.store import Commit, SimStore, StoreFaults
+from perdure.store.interface import Store
+
+RESTART_S_MAX: Final = 4.0
+CRASH_RESTART_S: Final = 1.0
+
+
+class Faults(msgspec.Struct, frozen=True):
+    """What goes wrong while a workload runs; periods are the mean virtual seconds between two, 0 is never."""
+
+    bus: BusFaults = BusFaults()
+    store: StoreFaults = StoreFaults(delay_s_min=0.0002, delay_s_max=0.004)
+    deployments: DeploymentFaults = DeploymentFaults()
+    kill_every_s: float = 0.0
+    cut_off_every_s: float = 0.0
+    cut_off_s_max: float = 8.0
+    jump_clock_every_s: float = 0.0
+    jump_clock_s_max: float = 60.0
+
+
+class Parts(msgspec.Struct):
+    """What a process is made of."""
+
+    process_id: str
+    role: str
+    store: Store
+    bus: Bus
+    clock: Clock
+    random: Random
+    client: DeploymentClient
+    peers: Peers
+    subjects: Subjects
+    partitions: Callable[[], list[int]] = lambda: []
+    """Set by the process: what its heartbeats tell of its partitions."""
+
+
+Role = Callable[[Parts], Coroutine[Any, Any, None]]
+
+
+class SimProcess:
+    """One run of a process, from its start to its death."""
+
+    def __init__(self, cluster: "Cluster", name: str, role: str) -> None:
+        self.virtual = VirtualProcess(name)
+        self.clock = SimClock(cluster.loop)
+        self.bus: SimBus = cluster.network.client(self.virtual)
+        self.client: SimDeploymentClient = cluster.deployments.client(self.virtual)
+        self.parts = Parts(
+            process_id=name,
+            role=role,
+            store=cluster.store.client(name),
+            bus=self.bus,
+            clock=self.clock,
+            random=SimRandom(cluster.seed, name),
+            client=self.client,
+            peers=Peers(self.clock),
+            subjects=cluster.subjects,
+        )
+
+    async def run(self, role: Role) -> None:
+        """Send heartbeats, listen to those of others, and do what the role does."""
+        await self.bus.subscribe(self.parts.subjects.heartbeats, self._hear)
+        beating = asyncio.get_running_loop().create_task(self._beat())
+        try:
+            await role(self.parts)
+        finally:
+            beating.cancel()
+
+    def _hear(self, payload: bytes, reply: str) -> None:
+        if self.parts.peers.receive(payload, reply):
+            self._send_heartbeat()
+
+    async def _beat(self) -> None:
+        while True:
+            self.parts.peers.tick()
+            self._send_heartbeat()
+            await asyncio.sleep(HEARTBEAT_INTERVAL_MS / 1000)
+
+    def _send_heartbeat(self) -> None:
+        parts = self.parts
+        heartbeat = Heartbeat(VERSION, parts.role, parts.process_id, "", "sim", 0, partitions=parts.partitions())
+        self.bus.publish(parts.subjects.heartbeats, encode(heartbeat))
+
+
+class Cluster:
+    """The processes of a simulation and what connects them.
+
+    Args:
+        handlers: `service/handler` -> coroutine function of the simulated deployments.
+        on_commit: Called with each commit that happens.
+    """
+
+    def __init__(
+        self, *, seed: int, faults: Faults, handlers: Mapping[str, Handler], on_commit: Callable[[Commit], None] | None = None
+    ) -> None:
+        self.seed = seed
+        self.faults = faults
+        self.loop = asyncio.get_running_loop()
+        self.subjects = Subjects("sim")
+        self.random = random.Random(f"{seed}/cluster")  # noqa: S311 - meant to be predictable
+        self.store = SimStore(random=random.Random(f"{seed}/store"), faults=faults.store, on_commit=on_commit)  # noqa: S311 - as above
+        self.network = SimNetwork(self.loop, seed, msgspec.structs.replace(faults.bus))
+        deployment_faults = msgspec.structs.replace(faults.deployments)
+        self.deployments = SimDeployments(self.loop, seed, SimClock(self.loop), handlers, deployment_faults)
+        self.processes: dict[str, SimProcess] = {}
+        self.crashes: list[str] = []
+        """Errors that ended a process which nobody killed."""
+        self.events: list[str] = []
+        """What the fault schedule did, and when."""
+        self._roles: dict[str, tuple[str, Role]] = {}
+        self._runs = 0
+
+    def start(self, slot: str, role_name: str, role: Role) -> SimProcess:
+        """Start a process; `slot` names its place, each run in it has an id of its own."""
+        self._roles[slot] = (role_name, role)
+        self._runs += 1
+        process = SimProcess(self, f"{slot}.{self._runs}", role_name)
+        self.processes[slot] = process
+        with within(process.virtual):
+            self.loop.create_task(self._supervise(slot, process, role))
+        return process
+
+    def kill(self, slot: str) -> None:
+        """End a process at once, as `kill -9` does."""
+        process = self.processes.pop(slot)
+        self._note(f"kill {process.virtual.name}")
+        self._bury(process)
+
+    def restart(self, slot: str) -> None:
+        """Start the slot's role again, if it is not running."""
+        if slot not in self.processes:
+            role_name, role = self._roles[slot]
+            self._note(f"start {self.start(slot, role_name, role).virtual.name}")
+
+    async def misbehave(self) -> None:
+        """Let the scheduled faults happen, until cancelled."""
+        faults = self.faults
+        async with asyncio.TaskGroup() as group:
+            for period_s, act in (
+                (faults.kill_every_s, self._kill_one),
+                (faults.cut_off_every_s, self._cut_one_off),
+                (faults.jump_clock_every_s, self._jump_one_clock),
+            ):
+                if period_s:
+                    group.create_task(self._repeat(period_s, act))
+
+    def heal(self) -> None:
+        """End all faults and start what is dead."""
+        self._note("heal")
+        self.network.faults = BusFaults()
+        self.network.cut_off.clear()
+        self.store.faults = StoreFaults(delay_s_min=0.0002, delay_s_max=0.004)
+        self.deployments.faults = DeploymentFaults()
+        for slot in self._roles:
+            self.restart(slot)
+
+    async def _supervise(self, slot: str, process: SimProcess, role: Role) -> None:
+        try:
+            await process.run(role)
+        except Exception as error:
+            if process.virtual.is_alive:
+                self.crashes.append(f"{process.virtual.name}: {error!r}")
+                self._note(f"crash {self.crashes[-1]}")
+        if process.virtual.is_alive:
+            self.processes.pop(slot)
+            self.loop.call_later(CRASH_RESTART_S, self.restart, slot)
+            self._bury(process)
+
+    def _bury(self, process: SimProcess) -> None:
+        self.store.kill(process.virtual.name)
+        process.virtual.kill()
+        process.bus.disconnect()
+        process.client.disconnect()
+
+    async def _repeat(self, period_s: float, act: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            await asyncio.sleep(self.random.expovariate(1 / period_s))
+            await act()
+
+    async def _kill_one(self) -> None:
+        slot = self._choose("invoker" if self.random.random() < 0.8 else None)
+        if slot is not None:
+            self.kill(slot)
+            await asyncio.sleep(self.random.uniform(0.05, RESTART_S_MAX))
+            self.restart(slot)
+
+    async def _cut_one_off(self) -> None:
+        slot = self._choose()
+        if slot is not None:
+            name = self.processes[slot].virtual.name
+            self._note(f"cut off {name}")
+            self.network.cut_off[name] = None
+            await asyncio.sleep(self.random.uniform(0.1, self.faults.cut_off_s_max))
+            with contextlib.suppress(KeyError):
+                del self.network.cut_off[name]
+            self._note(f"rejoin {name}")
+
+    async def _jump_one_clock(self) -> None:
+        slot = self._choose()
+        if slot is not None:
+            process = self.processes[slot]
+            process.clock.offset_ms = round(1000 * self.random.uniform(-self.faults.jump_clock_s_max, self.faults.jump_clock_s_max))
+            self._note(f"jump the clock of {process.virtual.name} to {process.clock.offset_ms:+} ms")
+
+    def _choose(self, role_name: str | None = None) -> str | None:
+        slots = [slot for slot, process in self.processes.items() if role_name in (None, process.parts.role)]
+        return self.random.choice(slots) if slots else None
+
+    def _note(self, what: str) -> None:
+        self.events.append(f"{self.loop.time():.3f} {what}")
