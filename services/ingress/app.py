@@ -1,0 +1,128 @@
+"""Wiring of the ingress process."""
+
+import asyncio
+import gc
+from typing import Final
+
+from perdure.base.clock import Clock, Random
+from perdure.base.ids import ulid
+from perdure.process.http import serve_asgi
+from perdure.process.runtime import HeartbeatFacts, Runtime
+from perdure.registry.cache import SchemaCache
+from perdure.registry.options import ServerDefaults
+from perdure.registry.schema import Schema
+from perdure.store.blobs import delete_blob, get_blob, put_blob
+from perdure.store.format import prepare
+from perdure.store.interface import Store
+from perdure.store.keyspace import Keyspace
+from services.ingress.answers import Answers, BlobMissing
+from services.ingress.config import IngressConfig
+from services.ingress.departures import Departures
+from services.ingress.directory import directory_of
+from services.ingress.edge import Edge
+from services.ingress.metrics import Meters
+from services.ingress.waiting import Waiting
+
+_GC_THRESHOLDS: Final = (50_000, 20, 100)
+"""Requests leave few cycles behind, so that the default of 700 objects looks far too often."""
+
+
+async def serve(runtime: Runtime[IngressConfig]) -> None:
+    """Serve until the process is to stop."""
+    config = runtime.config
+    keyspace = Keyspace(config.root)
+    partitions = await prepare(runtime.store, keyspace, config.partitions)
+    blobs = StoreBlobs(runtime.store, keyspace, runtime.clock, runtime.random)
+    waiting = Waiting(
+        bus=runtime.bus,
+        subjects=runtime.subjects,
+        process_id=runtime.process_id,
+        partitions=partitions,
+        on_orphan_blob=blobs.drop,
+    )
+    meters = Meters(waiting=lambda: len(waiting), parked=lambda: waiting.parked)
+    meters.register(runtime.metrics)
+    departures = Departures(waiting)
+    answers = Answers(
+        waiting=waiting,
+        departures=departures,
+        blobs=blobs,
+        clock=runtime.clock,
+        random=runtime.random,
+        meters=meters,
+        body_bytes_max=config.request_size_limit,
+    )
+    address = ""
+    runtime.heartbeat_source = lambda: HeartbeatFacts(counters={"waiting": float(len(waiting))}, address=address)
+
+    def listening(where: str) -> None:
+        nonlocal address
+        address = where
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*_GC_THRESHOLDS)
+        runtime.log.info("listening", address=where)
+        runtime.set_ready(True)
+
+    schema = SchemaCache()
+    follow(schema, answers)
+    await waiting.start()
+    await schema.start(runtime.store, runtime.bus, runtime.subjects, keyspace)
+    try:
+        await serve_asgi(
+            Edge(answers, meters, body_bytes_max=config.request_size_limit, requests_max=config.concurrent_requests_limit),
+            bind=config.bind,
+            port=config.port,
+            stopping=runtime.stopping,
+            grace_ms=config.shutdown_grace,
+            on_listening=listening,
+        )
+    finally:
+        departures.stop()
+        await schema.stop()
+        await waiting.stop()
+
+
+def follow(cache: SchemaCache, answers: Answers) -> None:
+    """Keep the directory at the newest metadata."""
+    defaults = ServerDefaults()
+
+    def renew(schema: Schema) -> None:
+        answers.directory = directory_of(schema, defaults)
+
+    cache.on_change(renew)
+
+
+class StoreBlobs:
+    """Large bodies in the store, under random ids."""
+
+    def __init__(self, store: Store, keyspace: Keyspace, clock: Clock, random: Random) -> None:
+        self._store = store
+        self._keyspace = keyspace
+        self._clock = clock
+        self._random = random
+        self._deletions: set[asyncio.Task[None]] = set()
+
+    async def put(self, data: bytes) -> bytes:
+        """Store bytes; return their id."""
+        blob_id = ulid(self._clock.now_ms(), self._random.bytes(10))
+        await put_blob(self._store, self._keyspace, blob_id, data)
+        return blob_id
+
+    async def take(self, blob_id: bytes) -> bytes:
+        """Return stored bytes and delete them.
+
+        Raises:
+            BlobMissing: They are not there (any more).
+        """
+        data = await get_blob(self._store, self._keyspace, blob_id)
+        if data is None:
+            raise BlobMissing(f"the body {blob_id.hex()} is not in the store")
+        self.drop(blob_id)
+        return data
+
+    def drop(self, blob_id: bytes) -> None:
+        """Delete a blob in the background: nobody waits for that."""
+        task = asyncio.get_running_loop().create_task(delete_blob(self._store, self._keyspace, blob_id))
+        self._deletions.add(task)
+        task.add_done_callback(self._deletions.discard)

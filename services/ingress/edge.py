@@ -1,0 +1,70 @@
+"""The ASGI application: body limit, CORS and load shedding around the answers. Source: shared/spec/ingress.md, section 1."""
+
+from typing import Final
+
+import structlog
+
+from perdure.base.errors import StoreError
+from services.ingress import cors, refusals, responses
+from services.ingress.answers import Answers
+from services.ingress.asgi import Receive, Scope, Send
+from services.ingress.departures import CallerGone
+from services.ingress.metrics import Meters
+from services.ingress.refusals import Refused
+from services.ingress.responses import HeaderPairs, Response
+
+log = structlog.get_logger("perdure.ingress")
+
+_RETRY: Final = "You may safely retry the request."
+
+
+class Edge:
+    """What the HTTP server calls for each request."""
+
+    def __init__(self, answers: Answers, meters: Meters, *, body_bytes_max: int, requests_max: int) -> None:
+        self._answers = answers
+        self._meters = meters
+        self._body_bytes_max = body_bytes_max
+        self._requests_max = requests_max
+        self._active = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        headers: HeaderPairs = scope["headers"]
+        origin = None
+        is_too_large = False
+        for name, value in headers:
+            if name == b"content-length":
+                is_too_large = not value.isdigit() or int(value) > self._body_bytes_max
+            elif name == b"origin":
+                origin = value
+        if is_too_large:
+            response = responses.plain_too_large()
+        elif scope["method"] == "OPTIONS":
+            response = cors.preflight(headers)
+        else:
+            try:
+                response = await self._admit(scope, receive)
+            except CallerGone:
+                return
+            cors.add_to(response.headers, origin)
+        await send({"type": "http.response.start", "status": response.status, "headers": response.headers})
+        await send({"type": "http.response.body", "body": response.body})
+
+    async def _admit(self, scope: Scope, receive: Receive) -> Response:
+        meters = self._meters
+        if self._active >= self._requests_max:
+            meters.rate_limited += 1
+            return responses.refusal(refusals.overloaded())
+        meters.admitted += 1
+        self._active += 1
+        try:
+            return await self._answers.answer(scope, receive)
+        except Refused as refused:
+            return responses.refusal(refused)
+        except StoreError as error:
+            log.warning("store_failed", reason=error.message)
+            return responses.refusal(Refused(503, f"internal routing error: {error.message}. {_RETRY}"))
+        finally:
+            self._active -= 1
