@@ -1,0 +1,4 @@
+"""The PostgreSQL frontend/backend protocol, version 3, seen from a server: sans-io.
+
+`frontend` reads what clients send, `backend` writes what they are answered, `values` knows how values look on the wire.
+"""
