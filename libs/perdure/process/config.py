@@ -15,10 +15,12 @@ from typing import Annotated, Any, Final, TypeVar, cast
 import msgspec
 from msgspec import Meta
 
-from perdure.base.durations import DurationMs
+from perdure.base.durations import DurationMs, SizeBytes
 from perdure.base.errors import ConfigurationError
 from perdure.base.limits import PARTITIONS_DEFAULT
 from perdure.process.settings import Setting, settings_of
+
+__all__ = ["SECTIONS", "CommonConfig", "DurationMs", "Secret", "SizeBytes", "load", "masked", "read"]
 
 C = TypeVar("C", bound="CommonConfig")
 

