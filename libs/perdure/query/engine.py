@@ -1,0 +1,107 @@
+"""Runs SQL over one consistent snapshot of the store.
+
+A statement is planned over empty tables, which tells what it reads; those tables are read in one transaction; then it runs over them.
+The engine is imported at the first statement: most processes never see one.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from perdure.query import errors
+from perdure.store.interface import ReadTransaction, Store
+from perdure.store.keyspace import Keyspace
+
+if TYPE_CHECKING:
+    from perdure.query.datafusion import DataFusion, Plan
+
+COMPATIBLE_POSTGRES: Final = "14.0"
+"""What clients are told that they speak with; they choose features by it."""
+
+
+class Result:
+    """What a statement returns: the Arrow schema, known at once, and its batches as they come."""
+
+    def __init__(self, schema: Any, batches: AsyncIterator[Any]) -> None:
+        self.schema = schema
+        self.batches = batches
+
+
+class Engine:
+    """Queries over the tables of the catalogue.
+
+    Args:
+        store: Where rows come from.
+        keyspace: Where they are.
+        memory_bytes_max: What one statement may hold beside the tables that it reads.
+    """
+
+    def __init__(self, store: Store, keyspace: Keyspace, *, memory_bytes_max: int) -> None:
+        self._store = store
+        self._keyspace = keyspace
+        self._memory_bytes_max = memory_bytes_max
+        self._engine: DataFusion | None = None
+
+    async def describe(self, sql: str, parameters: Sequence[object] | None = None) -> Any:
+        """Return the Arrow schema of what a statement returns, without reading anything.
+
+        Raises:
+            QueryError: The statement is wrong.
+        """
+        return await asyncio.to_thread(self._describe, sql, parameters)
+
+    async def run(self, sql: str, parameters: Sequence[object] = ()) -> Result:
+        """Read what a statement needs and start it.
+
+        Cancelling the iteration of its batches stops it at the next batch of any of its operators.
+
+        Raises:
+            QueryError: The statement is wrong. Iterating raises it, too, for what shows only then.
+        """
+        names = await asyncio.to_thread(self._tables_named_in, sql)
+        filled = await self._store.read(lambda tr: self._read(tr, names)) if names else {}
+        plan = await asyncio.to_thread(self._plan, sql, parameters, filled)
+        return Result(plan.schema, _batches(plan))
+
+    def _load(self) -> "DataFusion":
+        if self._engine is None:
+            from perdure.query.catalogue import TABLES
+            from perdure.query.datafusion import DataFusion
+
+            version = f"PostgreSQL {COMPATIBLE_POSTGRES} (Perdure)"
+            constants = {"version": version, "current_schema": "public", "current_database": "restate"}
+            self._engine = DataFusion(TABLES, constants, memory_bytes_max=self._memory_bytes_max)
+        return self._engine
+
+    def _tables_named_in(self, sql: str) -> set[str]:
+        engine = self._load()
+        try:
+            return engine.tables_named_in(sql)
+        except Exception as error:
+            raise errors.of_engine(error) from None
+
+    def _read(self, tr: ReadTransaction, names: set[str]) -> dict[str, list[Any]]:
+        from perdure.query.catalogue import TABLES
+        from perdure.query.datafusion import batches_of
+        from perdure.query.table import Snapshot
+
+        snapshot = Snapshot(tr, self._keyspace)
+        return {name: batches_of(TABLES[name], TABLES[name].read(snapshot)) for name in names}
+
+    def _describe(self, sql: str, parameters: Sequence[object] | None) -> Any:
+        return self._plan(sql, parameters, {}).schema
+
+    def _plan(self, sql: str, parameters: Sequence[object] | None, filled: dict[str, list[Any]]) -> "Plan":
+        engine = self._load()
+        try:
+            return engine.plan(sql, parameters, filled)
+        except Exception as error:
+            raise errors.of_engine(error) from None
+
+
+async def _batches(plan: "Plan") -> AsyncIterator[Any]:
+    try:
+        async for batch in plan.start():
+            yield batch.to_pyarrow()
+    except Exception as error:
+        raise errors.of_engine(error) from None
