@@ -18,7 +18,7 @@ class ServiceTypeChanged(PerdureError):
 
 
 class InvalidService(PerdureError):
-    """The manifest combines settings that exclude each other."""
+    """A JSON schema of the manifest cannot be used."""
 
     status = 400
 

@@ -88,18 +88,18 @@ def plan_registration(
     """Decide what registering a discovered deployment does to a schema.
 
     `deployment` carries a fresh id and no services yet; an overwritten deployment keeps its id. `services` are as
-    discovered: revision 0 and no deployment; of several with one name the last counts. Force implies `may_break`.
+    discovered: revision 0, no deployment, and distinct names. Force implies `may_break`.
 
     Raises:
         PerdureError: The rules of registration (`registry.rules`) forbid it.
     """
+    assert len({service.name for service in services}) == len(services)
     present = same_endpoint(schema, deployment.url, lambda_arn=deployment.lambda_arn)
     if present is not None and not is_forced:
         return unchanged(schema, present)
     check_services(services, schema, may_break=may_break or is_forced)
     deployment_id = deployment.id if present is None else present.id
-    last_by_name = {service.name: service for service in services}
-    numbered = [_next_revision(schema, service, deployment_id) for service in last_by_name.values()]
+    numbered = [_next_revision(schema, service, deployment_id) for service in services]
     return Registration(
         outcome=RegistrationOutcome.NEW if present is None else RegistrationOutcome.OVERWRITTEN,
         deployment=msgspec.structs.replace(deployment, id=deployment_id, services={service.name: service.revision for service in numbered}),

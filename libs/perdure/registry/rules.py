@@ -1,25 +1,16 @@
-"""What a service must look like to be registered. Pure: raises the first violation that it finds.
+"""What a discovered service must look like to be registered, beyond what makes a manifest good. Pure.
 
-Source: shared/spec/service-protocol.md, sections 1.5 and 1.6; shared/spec/admin.md, section 3.2.
+Source: shared/spec/service-protocol.md, section 1.6; shared/spec/admin.md, section 3.2.
 """
 
-import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from perdure.model.deployment import Handler, Service
-from perdure.model.target import HandlerType, ServiceType
+from perdure.model.target import ServiceType
 from perdure.registry.errors import InvalidService, ReservedServiceName, ServiceTypeChanged
 from perdure.registry.schema import Schema
 
-_HANDLER_TYPES: Final = {
-    ServiceType.SERVICE: {HandlerType.PLAIN},
-    ServiceType.VIRTUAL_OBJECT: {HandlerType.EXCLUSIVE, HandlerType.SHARED},
-    ServiceType.WORKFLOW: {HandlerType.WORKFLOW, HandlerType.SHARED},
-}
-_WORD: Final = r"[A-Za-z0-9!#$%&'+.^_`|~-]+"
-_INPUT_CONTENT_TYPE: Final = re.compile(rf"\*/\*|{_WORD}/(\*|{_WORD})")
-_OUTPUT_CONTENT_TYPE: Final = re.compile(r"[\x20-\x7e\t]*")
 _KIND_NAMES: Final = {ServiceType.SERVICE: "Service", ServiceType.VIRTUAL_OBJECT: "VirtualObject", ServiceType.WORKFLOW: "Workflow"}
 
 
@@ -29,7 +20,7 @@ def check_services(services: Iterable[Service], schema: Schema, *, may_break: bo
     Raises:
         ReservedServiceName: The server keeps the name for itself.
         ServiceTypeChanged: The active revision is of another type, and `may_break` is false.
-        InvalidService: Settings exclude each other.
+        InvalidService: A JSON schema cannot be one, or refers to another document.
     """
     for service in services:
         lowered = service.name.lower()
@@ -46,23 +37,10 @@ def check_services(services: Iterable[Service], schema: Schema, *, may_break: bo
 
 
 def _check_handler(service: Service, handler: Handler) -> None:
-    where = f"handler '{service.name}/{handler.name}'"
-    if handler.handler_type not in _HANDLER_TYPES[service.service_type]:
-        raise InvalidService(f"{where} is of type {handler.handler_type.name}, which a {_KIND_NAMES[service.service_type]} cannot have")
-    is_run = handler.handler_type is HandlerType.WORKFLOW
-    if handler.options.workflow_completion_retention_ms is not None and not is_run:
-        raise InvalidService(f"{where} sets workflowCompletionRetention, which only the run handler of a workflow can have")
-    if handler.options.idempotency_retention_ms is not None and is_run:
-        raise InvalidService(f"{where} sets idempotencyRetention, which the run handler of a workflow cannot have")
-    if service.options.ingress_private and handler.options.ingress_private is False:
-        raise InvalidService(f"{where} is public, but its service is private")
+    where = f"{service.name}/{handler.name}"
     if handler.input is not None:
-        if handler.input.content_type is not None and not _INPUT_CONTENT_TYPE.fullmatch(handler.input.content_type):
-            raise InvalidService(f"{where} has a bad input content type '{handler.input.content_type}'")
         _check_json_schema(f"the input of {where}", handler.input.json_schema)
     if handler.output is not None:
-        if handler.output.content_type is not None and not _OUTPUT_CONTENT_TYPE.fullmatch(handler.output.content_type):
-            raise InvalidService(f"{where} has a bad output content type '{handler.output.content_type}'")
         _check_json_schema(f"the output of {where}", handler.output.json_schema)
 
 

@@ -119,58 +119,23 @@ def test_a_changed_type_needs_breaking_or_force() -> None:
     assert do_register(tr, a_deployment("dp_c", created_at_ms=5), a_service("A"), is_forced=True).deployment.services == {"A": 3}
 
 
-RUN, SHARED, EXCLUSIVE, PLAIN = HandlerType.WORKFLOW, HandlerType.SHARED, HandlerType.EXCLUSIVE, HandlerType.PLAIN
+@pytest.mark.parametrize("schema_of_input", [[], "x", {"items": [{"$ref": "http://x/y"}]}, {"$ref": "other.json"}])
+def test_a_json_schema_that_cannot_stand_alone_is_refused(schema_of_input: object) -> None:
+    as_input = a_service("A", ServiceType.SERVICE, a_handler(input=InputRules(json_schema=schema_of_input)))
+    as_output = a_service("A", ServiceType.SERVICE, a_handler(output=OutputRules(json_schema=schema_of_input)))
+    for service in (as_input, as_output):
+        with pytest.raises(InvalidService, match="A/greet"):
+            do_register(DictTransaction(), a_deployment(), service)
 
 
-@pytest.mark.parametrize(
-    "service",
-    [
-        a_service("A", ServiceType.SERVICE, a_handler(kind=EXCLUSIVE)),
-        a_service("A", ServiceType.VIRTUAL_OBJECT, a_handler(kind=RUN)),
-        a_service("A", ServiceType.WORKFLOW, a_handler(kind=EXCLUSIVE)),
-        a_service("A", ServiceType.WORKFLOW, a_handler(kind=SHARED, options=HandlerOptions(workflow_completion_retention_ms=1))),
-        a_service("A", ServiceType.WORKFLOW, a_handler(kind=RUN, options=HandlerOptions(idempotency_retention_ms=1))),
-        a_service(
-            "A", ServiceType.SERVICE, a_handler(options=HandlerOptions(ingress_private=False)), options=HandlerOptions(ingress_private=True)
-        ),
-        a_service("A", ServiceType.SERVICE, a_handler(input=InputRules(content_type="*/json"))),
-        a_service("A", ServiceType.SERVICE, a_handler(input=InputRules(content_type="json"))),
-        a_service("A", ServiceType.SERVICE, a_handler(output=OutputRules(content_type="a/b\n"))),
-        a_service("A", ServiceType.SERVICE, a_handler(input=InputRules(json_schema=[]))),
-        a_service("A", ServiceType.SERVICE, a_handler(output=OutputRules(json_schema={"items": [{"$ref": "http://x/y"}]}))),
-    ],
-)
-def test_settings_that_exclude_each_other_are_refused(service: Service) -> None:
-    with pytest.raises(InvalidService, match="A/greet"):
-        do_register(DictTransaction(), a_deployment(), service)
-
-
-@pytest.mark.parametrize(
-    "service",
-    [
-        a_service("A", ServiceType.WORKFLOW, a_handler(kind=RUN, options=HandlerOptions(workflow_completion_retention_ms=0))),
-        a_service("A", ServiceType.WORKFLOW, a_handler(kind=SHARED, options=HandlerOptions(idempotency_retention_ms=1))),
-        a_service("A", ServiceType.SERVICE, a_handler(input=InputRules(content_type="*/*"))),
-        a_service("A", ServiceType.SERVICE, a_handler(input=InputRules(content_type="text/*", json_schema=True))),
-        a_service("A", ServiceType.SERVICE, a_handler(input=InputRules(json_schema={"$ref": "#/$defs/X", "$defs": {"X": {}}}))),
-        a_service(
-            "A", ServiceType.SERVICE, a_handler(options=HandlerOptions(ingress_private=True)), options=HandlerOptions(ingress_private=True)
-        ),
-    ],
-)
-def test_settings_that_go_together_are_stored_as_they_are(service: Service) -> None:
+@pytest.mark.parametrize("schema_of_input", [None, True, {}, {"$ref": "#/$defs/X", "$defs": {"X": {"$ref": "#"}}}])
+def test_a_service_is_stored_as_it_was_discovered(schema_of_input: object) -> None:
     tr = DictTransaction()
+    options = HandlerOptions(ingress_private=True, metadata={"a": "b"})
+    handler = a_handler(kind=HandlerType.WORKFLOW, input=InputRules(json_schema=schema_of_input), options=options)
+    service = a_service("A", ServiceType.WORKFLOW, handler, options=HandlerOptions(journal_retention_ms=0))
     do_register(tr, a_deployment(), service)
     assert schema(tr).services["A"] == msgspec.structs.replace(service, revision=1, deployment_id="dp_a")
-
-
-def test_of_two_services_with_one_name_the_last_counts() -> None:
-    tr = DictTransaction()
-    registration = do_register(
-        tr, a_deployment(), a_service("A", ServiceType.SERVICE, a_handler("x")), a_service("A", ServiceType.SERVICE, a_handler("y"))
-    )
-    assert list(schema(tr).services["A"].handlers) == ["y"]
-    assert len(registration.services) == 1
 
 
 def test_a_service_of_many_handlers_is_stored_in_chunks_and_removed_whole() -> None:
@@ -216,7 +181,7 @@ def test_a_service_is_modified_in_place() -> None:
 
 def test_a_workflow_retention_is_for_workflows() -> None:
     tr = DictTransaction()
-    do_register(tr, a_deployment(), a_service("S"), a_service("W", ServiceType.WORKFLOW, a_handler(kind=RUN)))
+    do_register(tr, a_deployment(), a_service("S"), a_service("W", ServiceType.WORKFLOW, a_handler(kind=HandlerType.WORKFLOW)))
     changes = ServiceChanges(workflow_completion_retention_ms=7)
     with pytest.raises(UnsupportedRetention, match="type Service is"):
         modify_service(tr, KEYS, "S", changes)
