@@ -1,0 +1,63 @@
+"""The application: which path leads where. Source: shared/spec/admin.md."""
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.types import ASGIApp
+
+from perdure.base.errors import PerdureError
+from services.admin.context import AdminContext
+from services.admin.deployments import (
+    delete_deployment,
+    get_deployment,
+    list_deployments,
+    patch_deployment,
+    put_deployment,
+    register_deployment,
+)
+from services.admin.errors import PlainError, on_defect, on_http_exception, on_perdure_error, on_plain_error
+from services.admin.invocations import delete_invocation, operation, restart_as_new, resume
+from services.admin.meta import get_cluster_health, get_health, get_openapi, get_version
+from services.admin.routing import VersionPrefix, resource
+from services.admin.services import get_handler, get_service, list_handlers, list_services, patch_service
+
+COMPRESSED_BYTES_MIN = 32
+
+ROUTES = [
+    resource("/health", GET=get_health),
+    resource("/version", GET=get_version),
+    resource("/openapi", GET=get_openapi),
+    resource("/cluster-health", GET=get_cluster_health),
+    resource("/deployments", GET=list_deployments, POST=register_deployment),
+    resource("/deployments/{deployment}", GET=get_deployment, DELETE=delete_deployment, PATCH=patch_deployment, PUT=put_deployment),
+    resource("/services", GET=list_services),
+    resource("/services/{service}", GET=get_service, PATCH=patch_service),
+    resource("/services/{service}/handlers", GET=list_handlers),
+    resource("/services/{service}/handlers/{handler}", GET=get_handler),
+    resource("/invocations/{invocation_id}", DELETE=delete_invocation),
+    resource("/invocations/{invocation_id}/cancel", PATCH=operation("cancel")),
+    resource("/invocations/{invocation_id}/kill", PATCH=operation("kill")),
+    resource("/invocations/{invocation_id}/purge", PATCH=operation("purge")),
+    resource("/invocations/{invocation_id}/purge-journal", PATCH=operation("purge_journal")),
+    resource("/invocations/{invocation_id}/pause", PATCH=operation("pause")),
+    resource("/invocations/{invocation_id}/resume", PATCH=resume),
+    resource("/invocations/{invocation_id}/restart-as-new", PATCH=restart_as_new),
+]
+
+
+def build_api(context: AdminContext) -> ASGIApp:
+    """Return the ASGI application over what is handed in."""
+    app = Starlette(
+        routes=ROUTES,
+        middleware=[Middleware(GZipMiddleware, minimum_size=COMPRESSED_BYTES_MIN, compresslevel=1)],
+        exception_handlers={
+            PerdureError: on_perdure_error,
+            PlainError: on_plain_error,
+            HTTPException: on_http_exception,
+            Exception: on_defect,
+        },
+    )
+    app.router.redirect_slashes = False
+    app.state.context = context
+    return VersionPrefix(app)

@@ -1,0 +1,68 @@
+"""The admin process: wiring."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+from perdure.deployments.client import HttpDeploymentClient
+from perdure.deployments.discovery import discover
+from perdure.deployments.manifest import Discovered
+from perdure.process.config import load
+from perdure.process.http import serve_asgi
+from perdure.process.runtime import HeartbeatFacts, Runtime, run
+from perdure.registry.cache import SchemaCache
+from perdure.store.format import prepare
+from perdure.store.keyspace import Keyspace
+from services.admin.api import build_api
+from services.admin.config import AdminConfig
+from services.admin.context import AdminContext
+from services.admin.owner_client import OwnerClient
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the process and return its exit status."""
+    return run("admin", load(AdminConfig, argv, section="admin"), serve)
+
+
+async def serve(runtime: Runtime[AdminConfig]) -> None:
+    """Answer requests until the process is to stop."""
+    config = runtime.config
+    keyspace = Keyspace(config.root)
+    partitions = await prepare(runtime.store, keyspace, config.partitions)
+    cache = SchemaCache()
+    await cache.start(runtime.store, runtime.bus, runtime.subjects, keyspace)
+    owners = OwnerClient(runtime.bus, runtime.subjects, runtime.process_id, partitions)
+    await owners.start()
+    client = HttpDeploymentClient()
+
+    async def discover_endpoint(url: str, *, additional_headers: Mapping[str, str], use_http_11: bool) -> Discovered:
+        return await discover(client, url, additional_headers=dict(additional_headers), use_http_11=use_http_11, random=runtime.random)
+
+    def on_listening(address: str) -> None:
+        runtime.heartbeat_source = lambda: HeartbeatFacts(address=address)
+        runtime.log.info("listening", address=address)
+        runtime.set_ready(True)
+
+    context = AdminContext(
+        store=runtime.store,
+        keyspace=keyspace,
+        bus=runtime.bus,
+        subjects=runtime.subjects,
+        cache=cache,
+        discover=discover_endpoint,
+        clock=runtime.clock,
+        random=runtime.random,
+        owners=owners,
+        partitions=partitions,
+        advertised_ingress=config.advertised_ingress or None,
+    )
+    try:
+        await serve_asgi(
+            build_api(context),
+            bind=config.bind,
+            port=config.port,
+            stopping=runtime.stopping,
+            grace_ms=config.shutdown_grace,
+            on_listening=on_listening,
+        )
+    finally:
+        await asyncio.gather(client.close(), owners.stop(), cache.stop(), return_exceptions=True)

@@ -1,0 +1,170 @@
+"""Request bodies and query parameters: from bytes to records, with the refusals that clients know.
+
+Source: shared/spec/admin.md, sections 1.3, 3.1 and 4.2.
+"""
+
+import re
+from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit, urlunsplit
+
+import msgspec
+from starlette.requests import Request
+
+from perdure.base.durations import InvalidDuration, parse_duration_ms
+from perdure.registry.registrations import ServiceChanges
+from services.admin.errors import InvalidField, PlainError
+
+T = TypeVar("T")
+
+_NO_VARIANT: Final = "data did not match any variant of untagged enum RegisterDeploymentRequest"
+_HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_HEADER_VALUE: Final = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
+_URI: Final = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%|{}\"^`\\]+")
+_BYTE: Final = re.compile(r" \(byte (\d+)\)")
+
+
+class _Registration(msgspec.Struct, frozen=True, kw_only=True):
+    additional_headers: dict[str, str] | None = None
+    metadata: dict[str, str] = {}
+    breaking: bool = False
+    force: bool | None = None
+    """None: as the API version has it."""
+    dry_run: bool = False
+
+
+class HttpRegistration(_Registration, frozen=True, kw_only=True):
+    """The form of `POST /deployments` for an HTTP endpoint. `uri` has no trailing slash, header names are in lower case."""
+
+    uri: str
+    use_http_11: bool = False
+    auth: dict[str, Any] | None = None  # Any: only its presence counts so far
+
+
+class LambdaRegistration(_Registration, frozen=True, kw_only=True):
+    """The form of `POST /deployments` for a Lambda function."""
+
+    arn: str
+    assume_role_arn: str | None = None
+
+
+class _ServicePatch(msgspec.Struct, frozen=True, kw_only=True):
+    public: bool | None = None
+    idempotency_retention: str | None = None
+    workflow_completion_retention: str | None = None
+    journal_retention: str | None = None
+    inactivity_timeout: str | None = None
+    abort_timeout: str | None = None
+
+
+async def read_json(request: Request) -> Any:  # Any: a JSON value
+    """Return the body as JSON.
+
+    Raises:
+        PlainError: Not declared as JSON (415) or not JSON (400).
+    """
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if not (media_type == "application/json" or (media_type.startswith("application/") and media_type.endswith("+json"))):
+        raise PlainError(415, "Expected request with `Content-Type: application/json`")
+    body = await request.body()
+    try:
+        return msgspec.json.decode(body)
+    except msgspec.DecodeError as error:
+        raise PlainError(400, f"Failed to parse the request body as JSON: {_located(str(error), body)}") from None
+
+
+def _located(message: str, body: bytes) -> str:
+    """Return a decoder's message with line and column, as clients expect them, instead of an offset."""
+    match = _BYTE.search(message)
+    offset = len(body) if match is None else int(match[1])
+    line = body.count(b"\n", 0, offset) + 1
+    column = offset - (body.rfind(b"\n", 0, offset) + 1) + (0 if match is None else 1)
+    return f"{_BYTE.sub('', message)} at line {line} column {column}"
+
+
+async def read_registration(request: Request) -> HttpRegistration | LambdaRegistration:
+    """Return the body of `POST /deployments`: the HTTP form where it fits, else the Lambda form.
+
+    Raises:
+        PlainError: No JSON, or neither form.
+        InvalidField: `uri` is not an absolute http or https URI.
+    """
+    document = await read_json(request)
+    try:
+        registration = msgspec.convert(document, HttpRegistration)
+    except msgspec.ValidationError:
+        registration = None
+    if registration is not None and _URI.fullmatch(registration.uri):
+        headers = _checked_headers(registration.additional_headers)
+        return msgspec.structs.replace(registration, uri=_checked_uri(registration.uri), additional_headers=headers)
+    try:
+        function = msgspec.convert(document, LambdaRegistration)
+    except msgspec.ValidationError:
+        raise _unprocessable(_NO_VARIANT) from None
+    return msgspec.structs.replace(function, additional_headers=_checked_headers(function.additional_headers))
+
+
+def _checked_uri(uri: str) -> str:
+    try:
+        parts = urlsplit(uri)
+        has_port = parts.port is None or parts.port >= 0
+    except ValueError:
+        raise _unprocessable(_NO_VARIANT) from None
+    if not parts.scheme or not parts.netloc or not has_port:
+        raise InvalidField("uri", f"The provided uri {uri} is not absolute, only absolute URIs can be used.")
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise InvalidField("uri", f"The provided uri {uri} is neither http nor https.")
+    return urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/"), parts.query, ""))
+
+
+def _checked_headers(headers: dict[str, str] | None) -> dict[str, str]:
+    for name, value in (headers or {}).items():
+        if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
+            raise _unprocessable(_NO_VARIANT)
+    return {name.lower(): value for name, value in (headers or {}).items()}
+
+
+async def read_service_changes(request: Request) -> ServiceChanges:
+    """Return the body of `PATCH /services/{name}`.
+
+    Raises:
+        PlainError: No JSON, or a member of a wrong type.
+    """
+    document = await read_json(request)
+    try:
+        patch = msgspec.convert(document, _ServicePatch)
+    except msgspec.ValidationError as error:
+        raise _unprocessable(str(error)) from None
+    return ServiceChanges(
+        public=patch.public,
+        idempotency_retention_ms=_duration(patch, "idempotency_retention"),
+        workflow_completion_retention_ms=_duration(patch, "workflow_completion_retention"),
+        journal_retention_ms=_duration(patch, "journal_retention"),
+        inactivity_timeout_ms=_duration(patch, "inactivity_timeout"),
+        abort_timeout_ms=_duration(patch, "abort_timeout"),
+    )
+
+
+def _duration(patch: _ServicePatch, field: str) -> int | None:
+    text: str | None = getattr(patch, field)
+    if text is None:
+        return None
+    try:
+        return parse_duration_ms(text)
+    except InvalidDuration as error:
+        raise _unprocessable(f"{field}: {error.message}") from None
+
+
+def _unprocessable(detail: str) -> PlainError:
+    return PlainError(422, f"Failed to deserialize the JSON body into the target type: {detail}")
+
+
+def read_flag(request: Request, name: str) -> bool:
+    """Return a query parameter that is `true` or `false`; absent is false.
+
+    Raises:
+        PlainError: Anything else.
+    """
+    text = request.query_params.get(name, "false")
+    if text not in ("true", "false"):
+        raise PlainError(400, f"Failed to deserialize query string: {name}: provided string was not `true` or `false`")
+    return text == "true"

@@ -1,0 +1,73 @@
+"""What every endpoint of admin works with, and the rule that a response shows what the store holds."""
+
+from collections.abc import Callable, Mapping
+from typing import Protocol, TypeVar
+
+import msgspec
+from starlette.requests import Request
+
+from perdure.base.clock import Clock, Random
+from perdure.base.ids import format_resource_id, ulid
+from perdure.bus.interface import Bus
+from perdure.bus.messages import VERSION, SchemaChanged, encode
+from perdure.bus.subjects import Subjects
+from perdure.deployments.manifest import Discovered
+from perdure.registry.cache import SchemaCache
+from perdure.registry.options import ServerDefaults
+from perdure.registry.schema import Schema
+from perdure.store.interface import Store, Transaction
+from perdure.store.keyspace import Keyspace
+from services.admin.owner_client import OwnerClient
+
+T = TypeVar("T")
+
+SERVER_VERSION = "1.7.12"
+"""The version that clients take this server for: they choose what they ask by it."""
+
+
+class Discover(Protocol):
+    """Asks an endpoint for its manifest.
+
+    Raises:
+        PerdureError: With a code from META0003 on: not reachable, or not an endpoint.
+    """
+
+    async def __call__(self, url: str, *, additional_headers: Mapping[str, str], use_http_11: bool) -> Discovered: ...
+
+
+class AdminContext(msgspec.Struct, frozen=True, kw_only=True):
+    """What is handed in."""
+
+    store: Store
+    keyspace: Keyspace
+    bus: Bus
+    subjects: Subjects
+    cache: SchemaCache
+    discover: Discover
+    clock: Clock
+    random: Random
+    owners: OwnerClient
+    partitions: int
+    defaults: ServerDefaults = ServerDefaults()
+    advertised_ingress: str | None = None
+    """URL of the ingress with a trailing slash, for the web page and the command line."""
+
+    async def schema(self) -> Schema:
+        """Return the schema as the store has it now, so that what one admin changed shows at every other."""
+        return await self.cache.refresh()
+
+    async def change(self, fn: Callable[[Transaction], T], version_of: Callable[[T], int]) -> T:
+        """Commit a change of metadata, then tell everyone the new version."""
+        result = await self.store.transact(fn)
+        self.bus.publish(self.subjects.schema, encode(SchemaChanged(VERSION, version_of(result))))
+        await self.cache.refresh()
+        return result
+
+    def new_deployment_id(self) -> str:
+        """Return a fresh id."""
+        return format_resource_id("dp", ulid(self.clock.now_ms(), self.random.bytes(10)))
+
+
+def context_of(request: Request) -> AdminContext:
+    """Return what the endpoint of this request works with."""
+    return request.app.state.context

@@ -1,0 +1,119 @@
+"""Registering, listing and removing deployments. Source: shared/spec/admin.md, section 3."""
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from perdure.base.ids import InvalidId, parse_resource_id
+from perdure.model.deployment import Deployment
+from perdure.registry.registrations import (
+    Registration,
+    RegistrationOutcome,
+    delete,
+    plan_registration,
+    register,
+    same_endpoint,
+    unchanged,
+)
+from services.admin.bodies import HttpRegistration, LambdaRegistration, read_flag, read_registration
+from services.admin.context import AdminContext, context_of
+from services.admin.errors import AlreadyExists, InvalidField, MethodDeprecated, NotFound, NotSupported, PlainError, json_response
+from services.admin.routing import api_version
+from services.admin.views import deployment_detail_view, deployment_list_view, registration_view
+
+
+async def list_deployments(request: Request) -> Response:
+    """`GET /deployments`."""
+    schema = await context_of(request).schema()
+    return json_response(200, {"deployments": [deployment_list_view(each) for each in schema.deployments.values()]})
+
+
+async def get_deployment(request: Request) -> Response:
+    """`GET /deployments/{deployment}`."""
+    context, deployment_id = context_of(request), _deployment_id(request)
+    schema = await context.schema()
+    deployment = schema.deployments.get(deployment_id)
+    if deployment is None:
+        raise NotFound(f"The requested deployment '{deployment_id}' does not exist")
+    return json_response(200, deployment_detail_view(schema, deployment, context.defaults))
+
+
+async def delete_deployment(request: Request) -> Response:
+    """`DELETE /deployments/{deployment}?force=true`: without force nothing is removed, as nothing checks for work in flight."""
+    context, deployment_id = context_of(request), _deployment_id(request)
+    if not read_flag(request, "force"):
+        return Response(status_code=501)
+    await context.change(lambda tr: delete(tr, context.keyspace, deployment_id), int)
+    return Response(status_code=202)
+
+
+async def put_deployment(request: Request) -> Response:
+    """`PUT /deployments/{deployment}`: the older name of PATCH, in version 2 only."""
+    if api_version(request) > 2:
+        raise MethodDeprecated("PUT deployment is deprecated, use PATCH instead")
+    return await patch_deployment(request)
+
+
+async def patch_deployment(request: Request) -> Response:
+    """`PATCH /deployments/{deployment}`: an update in place, which is not there yet."""
+    raise NotSupported("Updating a deployment in place is not supported yet: register it again with `force`")
+
+
+def _deployment_id(request: Request) -> str:
+    text: str = request.path_params["deployment"]
+    try:
+        parse_resource_id("dp", text)
+    except InvalidId as error:
+        raise PlainError(400, f"Invalid URL: Cannot parse `deployment` with value `{text}`: {error}") from None
+    return text
+
+
+async def register_deployment(request: Request) -> Response:
+    """`POST /deployments`: discover an endpoint and make its services the newest revisions."""
+    context, body = context_of(request), await read_registration(request)
+    if isinstance(body, LambdaRegistration):
+        raise _lambda_refusal(body)
+    if body.auth is not None:
+        raise NotSupported("Authentication at a deployment (`auth`) is not supported yet")
+    is_version_2 = api_version(request) == 2
+    is_forced = is_version_2 if body.force is None else body.force
+    registration = await _register(context, body, is_forced=is_forced)
+    if is_version_2 and registration.outcome is RegistrationOutcome.UNCHANGED:
+        raise AlreadyExists(f"Conflict: deployment {registration.deployment.id} already exists")
+    is_created = registration.outcome is RegistrationOutcome.NEW or is_version_2
+    headers = {"location": f"deployments/{registration.deployment.id}"}
+    return json_response(201 if is_created else 200, registration_view(registration, context.defaults), headers)
+
+
+async def _register(context: AdminContext, body: HttpRegistration, *, is_forced: bool) -> Registration:
+    schema = await context.schema()
+    present = same_endpoint(schema, body.uri)
+    if present is not None and not is_forced:
+        return unchanged(schema, present)
+    headers = body.additional_headers or {}
+    found = await context.discover(body.uri, additional_headers=headers, use_http_11=body.use_http_11)
+    deployment = Deployment(
+        id=context.new_deployment_id(),
+        url=body.uri,
+        protocol_mode=found.protocol_mode,
+        http_version=found.http_version,
+        protocol_version_min=found.protocol_version_min,
+        protocol_version_max=found.protocol_version_max,
+        created_at_ms=context.clock.now_ms(),
+        sdk_version=found.sdk_version,
+        additional_headers=headers,
+        metadata=body.metadata,
+    )
+    services = list(found.services)
+    if body.dry_run:
+        return plan_registration(await context.schema(), deployment, services, is_forced=is_forced, may_break=body.breaking)
+    return await context.change(
+        lambda tr: register(tr, context.keyspace, deployment, services, is_forced=is_forced, may_break=body.breaking),
+        lambda registration: registration.meta_version,
+    )
+
+
+def _lambda_refusal(body: LambdaRegistration) -> Exception:
+    components = body.arn.split(":")
+    if len(components) != 8 or components[:3:2] != ["arn", "lambda"]:
+        return InvalidField("arn", "A qualified ARN must have 8 components delimited by `:`")
+    return NotSupported("Lambda deployments are not supported yet: register an HTTP endpoint with `uri`")

@@ -1,0 +1,173 @@
+"""What operators do to single invocations. Source: shared/spec/admin.md, section 5; shared/spec/lifecycle.md, 5.6 to 5.10."""
+
+from typing import Final
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from perdure.base.ids import InvalidId, InvocationId, format_invocation_id, parse_invocation_id, parse_resource_id, partition_of
+from perdure.bus.messages import Operated
+from perdure.model.deployment import Deployment
+from perdure.model.invocation import InvocationRecord
+from perdure.registry.schema import Schema
+from perdure.store.chunks import get_chunked
+from services.admin.context import AdminContext, context_of
+from services.admin.errors import InvalidField, InvalidQueryParameter, OperationRefused, PlainError, json_response
+from services.admin.routing import Endpoint
+
+_COMPLETED: Final = (409, "The invocation '{id}' was already completed.")
+_NOT_COMPLETED: Final = (409, "The invocation '{id}' is not yet completed.")
+_NOT_FOUND: Final = (404, "The requested invocation '{id}' does not exist")
+_NOT_RUNNING: Final = (409, "The invocation '{id}' is not running, cannot be paused.")
+_PINNED: Final = (
+    409,
+    "The invocation '{id}' is still running or the deployment id is not pinned yet, deployment id cannot be changed.",
+)
+
+REFUSALS: Final[dict[str, dict[str, tuple[int, str]]]] = {
+    "cancel": {"already_completed": _COMPLETED},
+    "kill": {"already_completed": _COMPLETED},
+    "purge": {"not_completed": _NOT_COMPLETED},
+    "purge_journal": {"not_completed": _NOT_COMPLETED},
+    "pause": {"already_completed": _NOT_RUNNING, "not_running": _NOT_RUNNING},
+    "resume": {
+        "already_completed": (409, "The invocation '{id}' is completed, cannot be resumed."),
+        "not_started": (425, "The invocation '{id}' is either inboxed or scheduled, cannot be resumed."),
+        "cannot_change_deployment": _PINNED,
+    },
+    "restart_as_new": {
+        "still_running": (409, "The invocation '{id}' is still running."),
+        "not_started": (425, "The invocation '{id}' cannot be restarted because it's not running yet."),
+        "cannot_change_deployment": _PINNED,
+        "no_journal": (
+            410,
+            "The invocation '{id}' cannot be restarted because the input is not available. "
+            "This indicates that the journal was already purged, or not retained at all.",
+        ),
+        "unsupported": (
+            422,
+            "Restarting the invocation '{id}' is not supported. Restarting workflows is not supported, "
+            "and restarting invocations created using the old service protocol.",
+        ),
+        "open_prefix": (
+            400,
+            "The prefix of the journal '{id}' up to 'from' (included) contains some Commands without respective Completions.",
+        ),
+    },
+}
+"""action -> what an owner refuses with -> status and message"""
+
+_ACCEPTED: Final = {"appended": 202, "done": 200, "already_paused": 200}
+
+
+def operation(action: str) -> Endpoint:
+    """Return the endpoint `PATCH /invocations/{invocation_id}/…` of an action without parameters."""
+
+    async def endpoint(request: Request) -> Response:
+        invocation_id = _invocation_id(request)
+        answer = await context_of(request).owners.operate(invocation_id, action)
+        return Response(status_code=_status(action, invocation_id, answer))
+
+    return endpoint
+
+
+async def resume(request: Request) -> Response:
+    """`PATCH /invocations/{invocation_id}/resume?deployment=`: by default where it is pinned."""
+    context = context_of(request)
+    wanted = _deployment_parameter(request, default="keep")
+    invocation_id = _invocation_id(request)
+    deployment = await _deployment_for(context, invocation_id, wanted, "resume")
+    answer = await context.owners.operate(invocation_id, "resume", deployment=deployment)
+    return Response(status_code=_status("resume", invocation_id, answer))
+
+
+async def restart_as_new(request: Request) -> Response:
+    """`PATCH /invocations/{invocation_id}/restart-as-new?from=&deployment=`: by default at the latest deployment."""
+    context = context_of(request)
+    text = request.query_params.get("from", "0")
+    if not text.isascii() or not text.isdigit():
+        raise PlainError(400, "Failed to deserialize query string: from: invalid digit found in string")
+    wanted = _deployment_parameter(request, default="latest")
+    invocation_id = _invocation_id(request)
+    deployment = await _deployment_for(context, invocation_id, wanted, "restart as new")
+    answer = await context.owners.operate(invocation_id, "restart_as_new", deployment=deployment, from_entry=int(text))
+    status = _status("restart_as_new", invocation_id, answer)
+    assert answer.new_invocation_id is not None
+    return json_response(status, {"new_invocation_id": format_invocation_id(answer.new_invocation_id)})
+
+
+async def delete_invocation(request: Request) -> Response:
+    """`DELETE /invocations/{invocation_id}?mode=`, deprecated: asks, and answers without looking at the outcome."""
+    mode = request.query_params.get("mode", "cancel")
+    if mode.lower() not in {"cancel", "kill", "purge"} or mode[1:] != mode[1:].lower():
+        known = "`Cancel`, `cancel`, `Kill`, `kill`, `Purge`, `purge`"
+        raise PlainError(400, f"Failed to deserialize query string: mode: unknown variant `{mode}`, expected one of {known}")
+    await context_of(request).owners.operate(_invocation_id(request), mode.lower())
+    return Response(status_code=202)
+
+
+def _invocation_id(request: Request) -> InvocationId:
+    try:
+        return parse_invocation_id(request.path_params["invocation_id"])
+    except InvalidId as error:
+        raise InvalidField("invocation_id", str(error)) from None
+
+
+def _status(action: str, invocation_id: InvocationId, answer: Operated) -> int:
+    status = _ACCEPTED.get(answer.outcome)
+    if status is not None:
+        return status
+    refusal = _NOT_FOUND if answer.outcome == "not_found" else REFUSALS[action][answer.outcome]
+    raise OperationRefused(refusal[0], refusal[1].format(id=format_invocation_id(invocation_id)))
+
+
+def _deployment_parameter(request: Request, *, default: str) -> str:
+    """Return `keep`, `latest` or a deployment id."""
+    text = request.query_params.get("deployment", default)
+    if text in {"keep", "Keep", "latest", "Latest"}:
+        return text.lower()
+    try:
+        parse_resource_id("dp", text)
+    except InvalidId as error:
+        raise InvalidQueryParameter("deployment", str(error)) from None
+    return text
+
+
+async def _deployment_for(context: AdminContext, invocation_id: InvocationId, wanted: str, doing: str) -> str | None:
+    """Return the id of the deployment to move to, None to keep what is pinned.
+
+    Raises:
+        OperationRefused: It does not exist, or does not speak the protocol version that the journal was written in.
+    """
+    if wanted == "keep":
+        return None
+    record = await _record(context, invocation_id)
+    if record is None:
+        return None  # the owner tells that it is not there
+    deployment = _chosen(await context.schema(), record, wanted)
+    if record.pin is None:
+        if wanted != "latest":
+            raise OperationRefused(_PINNED[0], _PINNED[1].format(id=format_invocation_id(invocation_id)))
+        return None
+    if deployment is None:
+        text = f"The given deployment was not found when trying to {doing} the invocation '{format_invocation_id(invocation_id)}'."
+        raise OperationRefused(400, text)
+    version = record.pin.protocol_version
+    if not deployment.protocol_version_min <= version <= deployment.protocol_version_max:
+        text = (
+            f"The invocation '{format_invocation_id(invocation_id)}' is running on protocol version '{version}', while the chosen "
+            f"deployment '{deployment.id}' supports the range {deployment.protocol_version_min}..={deployment.protocol_version_max}."
+        )
+        raise OperationRefused(400, text)
+    return deployment.id
+
+
+def _chosen(schema: Schema, record: InvocationRecord, wanted: str) -> Deployment | None:
+    return schema.deployment_of(record.target.service) if wanted == "latest" else schema.deployments.get(wanted)
+
+
+async def _record(context: AdminContext, invocation_id: InvocationId) -> InvocationRecord | None:
+    key = context.keyspace.partition(partition_of(invocation_id, context.partitions)).invocation(invocation_id)
+    value = await context.store.read(lambda tr: get_chunked(tr, key))
+    return None if value is None else msgspec.msgpack.decode(value, type=InvocationRecord)

@@ -1,0 +1,151 @@
+"""Schemas of the bodies that the API takes and gives. Source: shared/spec/admin.md, sections 1.2, 1.3, 3 and 4."""
+
+from typing import Any, Final
+
+Document = dict[str, Any]  # Any: a JSON value
+
+_TEXT: Final[Document] = {"type": "string"}
+_NUMBER: Final[Document] = {"type": "integer"}
+_FLAG: Final[Document] = {"type": "boolean"}
+_TEXTS: Final[Document] = {"type": "object", "additionalProperties": _TEXT}
+_DURATION: Final[Document] = {"type": "string", "examples": ["1d 12h", "90s", "PT36H"]}
+_ANY: Final[Document] = {}
+
+
+def _object(*required: str, **properties: Document) -> Document:
+    return {"type": "object", "properties": properties, "required": list(required)}
+
+
+def _list(item: Document) -> Document:
+    return {"type": "array", "items": item}
+
+
+def _ref(name: str) -> Document:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _optional(schema: Document) -> Document:
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+_INFO: Final = _list(_object("message", code=_TEXT, message=_TEXT))
+_RETRY_POLICY: Final = _object(
+    "max_attempts",
+    initial_interval=_DURATION,
+    exponentiation_factor={"type": "number"},
+    max_interval=_DURATION,
+    max_attempts=_optional(_NUMBER),
+    on_max_attempts={"enum": ["Pause", "Kill"]},
+)
+_DEPLOYMENT: Final[dict[str, Document]] = {
+    "id": _TEXT,
+    "uri": _TEXT,
+    "protocol_type": {"enum": ["BidiStream", "RequestResponse"]},
+    "http_version": {"enum": ["HTTP/1.1", "HTTP/2.0"]},
+    "additional_headers": _TEXTS,
+    "metadata": _TEXTS,
+    "created_at": {"type": "string", "format": "date-time"},
+    "min_protocol_version": _NUMBER,
+    "max_protocol_version": _NUMBER,
+    "sdk_version": _TEXT,
+}
+_SERVICE_REVISION: Final = _object("name", "revision", name=_TEXT, revision=_NUMBER)
+
+SCHEMAS: Final[Document] = {
+    "Error": _object("message", "restate_code", message=_TEXT, restate_code=_optional(_TEXT)),
+    "VersionInformation": _object(
+        "version",
+        "min_admin_api_version",
+        "max_admin_api_version",
+        "features",
+        version=_TEXT,
+        min_admin_api_version=_NUMBER,
+        max_admin_api_version=_NUMBER,
+        ingress_endpoint=_optional(_TEXT),
+        features={"type": "object", "additionalProperties": _FLAG},
+    ),
+    "ClusterHealth": _object(
+        "cluster_name", cluster_name=_TEXT, metadata_cluster_health=_optional(_object("members", members=_list(_NUMBER)))
+    ),
+    "RegisterDeployment": _object(
+        "uri",
+        uri={"type": "string", "format": "uri"},
+        additional_headers=_optional(_TEXTS),
+        metadata=_TEXTS,
+        use_http_11=_FLAG,
+        breaking=_FLAG,
+        force=_optional(_FLAG),
+        dry_run=_FLAG,
+    ),
+    "Registration": _object(
+        "id",
+        "services",
+        "min_protocol_version",
+        "max_protocol_version",
+        id=_TEXT,
+        services=_list(_ref("Service")),
+        min_protocol_version=_NUMBER,
+        max_protocol_version=_NUMBER,
+        sdk_version=_TEXT,
+    ),
+    "Deployments": _object("deployments", deployments=_list(_object("id", **_DEPLOYMENT, services=_list(_SERVICE_REVISION)))),
+    "Deployment": _object("id", **_DEPLOYMENT, services=_list(_ref("Service"))),
+    "Services": _object("services", services=_list(_ref("Service"))),
+    "Service": _object(
+        "name",
+        "ty",
+        "handlers",
+        "deployment_id",
+        "revision",
+        "public",
+        name=_TEXT,
+        ty={"enum": ["Service", "VirtualObject", "Workflow"]},
+        handlers=_list(_ref("Handler")),
+        documentation=_TEXT,
+        metadata=_TEXTS,
+        deployment_id=_TEXT,
+        revision=_NUMBER,
+        public=_FLAG,
+        idempotency_retention=_DURATION,
+        workflow_completion_retention=_DURATION,
+        journal_retention=_DURATION,
+        inactivity_timeout=_DURATION,
+        abort_timeout=_DURATION,
+        enable_lazy_state=_FLAG,
+        retry_policy=_RETRY_POLICY,
+        info=_INFO,
+    ),
+    "ModifyService": _object(
+        public=_optional(_FLAG),
+        idempotency_retention=_optional(_DURATION),
+        workflow_completion_retention=_optional(_DURATION),
+        journal_retention=_optional(_DURATION),
+        inactivity_timeout=_optional(_DURATION),
+        abort_timeout=_optional(_DURATION),
+    ),
+    "Handlers": _object("handlers", handlers=_list(_ref("Handler"))),
+    "Handler": _object(
+        "name",
+        "public",
+        "input_description",
+        "output_description",
+        "retry_policy",
+        name=_TEXT,
+        ty={"enum": ["Exclusive", "Shared", "Workflow"]},
+        documentation=_TEXT,
+        metadata=_TEXTS,
+        public=_FLAG,
+        input_description=_TEXT,
+        output_description=_TEXT,
+        input_json_schema=_ANY,
+        output_json_schema=_ANY,
+        idempotency_retention=_DURATION,
+        journal_retention=_DURATION,
+        inactivity_timeout=_DURATION,
+        abort_timeout=_DURATION,
+        enable_lazy_state=_FLAG,
+        retry_policy=_RETRY_POLICY,
+        info=_INFO,
+    ),
+    "Restarted": _object("new_invocation_id", new_invocation_id=_TEXT),
+}

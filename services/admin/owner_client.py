@@ -1,0 +1,164 @@
+"""Carries operators' actions to the owner of an invocation's partition and waits for how they went.
+
+Announcements and heartbeats say who owns what; an owner that is not (any more) says so, and the action goes to the next one.
+An action that nobody refused and nobody answered is not sent again: restarting twice would make two invocations.
+"""
+
+import asyncio
+from typing import Final, TypeVar
+
+import msgspec
+import structlog
+
+from perdure.base.ids import InvocationId, partition_of
+from perdure.bus.interface import Bus, Subscription
+from perdure.bus.messages import (
+    VERSION,
+    Announcement,
+    Heartbeat,
+    NotOwner,
+    Operate,
+    Operated,
+    OwnerReplies,
+    OwnerRequests,
+    decoder_of,
+    encode,
+)
+from perdure.bus.subjects import Subjects
+from services.admin.errors import RoutingFailed
+
+M = TypeVar("M", Announcement, Heartbeat, OwnerReplies)
+
+ANSWER_TIMEOUT_S: Final = 10.0
+"""How long an action may take, a takeover of its partition included."""
+
+_log = structlog.get_logger()
+_announcements: Final = decoder_of(Announcement)
+_heartbeats: Final = decoder_of(Heartbeat)
+_replies: Final = decoder_of(OwnerReplies)
+
+
+class _Owner(msgspec.Struct, frozen=True):
+    invoker_id: str
+    epoch: int
+
+
+class _Pending(msgspec.Struct, frozen=True):
+    subject: str
+    answer: "asyncio.Future[Operated | None]"
+    """None: not the owner (any more), or not there"""
+
+
+class OwnerClient:
+    """Asks the owners of partitions, by invocation id."""
+
+    def __init__(self, bus: Bus, subjects: Subjects, process_id: str, partitions: int) -> None:
+        self._bus = bus
+        self._subjects = subjects
+        self._reply_subject = subjects.replies(process_id)
+        self._partitions = partitions
+        self._owners: dict[int, _Owner] = {}
+        self._news = asyncio.Event()
+        self._pending: dict[int, _Pending] = {}
+        """request id -> who was asked"""
+        self._last_request_id = 0
+        self._subscriptions: list[Subscription] = []
+
+    async def start(self) -> None:
+        """Listen to owners."""
+        self._bus.on_no_responders(self._on_no_responders)
+        for subject, receiver in (
+            (self._reply_subject, self._on_replies),
+            (self._subjects.announcements, self._on_announcement),
+            (self._subjects.heartbeats, self._on_heartbeat),
+        ):
+            self._subscriptions.append(await self._bus.subscribe(subject, receiver))
+
+    async def stop(self) -> None:
+        """Listen no more."""
+        for subscription in self._subscriptions:
+            await subscription.unsubscribe()
+
+    async def operate(self, invocation_id: InvocationId, action: str, *, deployment: str | None = None, from_entry: int = 0) -> Operated:
+        """Carry out an action and return how it went.
+
+        Raises:
+            RoutingFailed: No owner answered in time; whether the action was carried out is not known.
+        """
+        partition = partition_of(invocation_id, self._partitions)
+        try:
+            async with asyncio.timeout(ANSWER_TIMEOUT_S):
+                while True:
+                    owner = await self._owner_of(partition)
+                    self._last_request_id += 1
+                    request = Operate(self._last_request_id, invocation_id, action, deployment, from_entry)
+                    answer = await self._ask(owner, request)
+                    if answer is not None:
+                        return answer
+                    if self._owners.get(partition) == owner:
+                        del self._owners[partition]  # the next announcement or heartbeat tells who it is
+        except TimeoutError:
+            raise RoutingFailed(f"no owner of partition {partition} answered within {ANSWER_TIMEOUT_S:g} s") from None
+
+    async def _owner_of(self, partition: int) -> _Owner:
+        """Wait until somebody is known to own the partition."""
+        while (owner := self._owners.get(partition)) is None:
+            self._news.clear()
+            await self._news.wait()
+        return owner
+
+    async def _ask(self, owner: _Owner, request: Operate) -> Operated | None:
+        """Return what the owner answers, None if it owns the partition no more or is gone."""
+        pending = _Pending(self._subjects.owner(owner.invoker_id), asyncio.get_running_loop().create_future())
+        self._pending[request.request_id] = pending
+        try:
+            message = OwnerRequests(VERSION, self._reply_subject, [request])
+            self._bus.publish(pending.subject, encode(message), reply=self._reply_subject)
+            return await pending.answer
+        finally:
+            del self._pending[request.request_id]
+
+    def _on_replies(self, payload: bytes, reply: str) -> None:
+        for message in _decoded(_replies, payload):
+            for answer in message.replies:
+                if isinstance(answer, Operated | NotOwner):
+                    self._settle(answer.request_id, answer if isinstance(answer, Operated) else None)
+
+    def _on_no_responders(self, subject: str) -> None:
+        for request_id, pending in self._pending.items():
+            if pending.subject == subject:
+                self._settle(request_id, None)
+
+    def _settle(self, request_id: int, answer: Operated | None) -> None:
+        pending = self._pending.get(request_id)
+        if pending is not None and not pending.answer.done():
+            pending.answer.set_result(answer)
+
+    def _on_announcement(self, payload: bytes, reply: str) -> None:
+        for message in _decoded(_announcements, payload):
+            for partition in message.partitions:
+                owner = _Owner(message.invoker_id, message.epoch_by_partition.get(partition, 0))
+                known = self._owners.get(partition)
+                if known is None or known.epoch <= owner.epoch:
+                    self._owners[partition] = owner
+            self._news.set()
+
+    def _on_heartbeat(self, payload: bytes, reply: str) -> None:
+        """Heartbeats have no epochs: they only fill gaps, and say who leaves."""
+        for message in _decoded(_heartbeats, payload):
+            if message.is_leaving:
+                self._owners = {number: owner for number, owner in self._owners.items() if owner.invoker_id != message.process_id}
+                continue
+            for partition in message.partitions:
+                self._owners.setdefault(partition, _Owner(message.process_id, -1))
+            self._news.set()
+
+
+def _decoded(decoder: "msgspec.msgpack.Decoder[M]", payload: bytes) -> list[M]:
+    """Return the one message, or none where it cannot be read."""
+    try:
+        message = decoder.decode(payload)
+    except msgspec.MsgspecError as error:
+        _log.warning("message_unreadable", reason=str(error))
+        return []
+    return [message] if message.version <= VERSION else []
