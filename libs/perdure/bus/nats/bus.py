@@ -23,6 +23,8 @@ RECONNECT_WAIT_S: Final = 0.1
 PING_INTERVAL_S: Final = 5
 """Two unanswered pings mean that the server is gone, though its connection stands."""
 
+CONFIRM_S_MAX: Final = 2.0
+
 _NO_RESPONDERS: Final = b"503"
 
 log = structlog.get_logger("perdure.bus")
@@ -168,8 +170,8 @@ class NatsBus:
         while True:
             await self._is_open.wait()
             try:
-                await self._client.flush(2)
-            except (OSError, TimeoutError):
+                await self._client.confirm(CONFIRM_S_MAX)
+            except TimeoutError:
                 continue
             if self._is_open.is_set():
                 return

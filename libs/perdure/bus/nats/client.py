@@ -4,8 +4,8 @@ What is overridden here are internals of nats-py 2.16, which is why its version 
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Final
 
 import structlog
 from nats import errors
@@ -31,6 +31,8 @@ class DirectClient(Client):
         lost: Called when it is gone.
     """
 
+    _pongs: list[asyncio.Future[bool]]
+
     def __init__(
         self, deliver: Callable[[Delivery], None], opened: Callable[[Callable[[bytes], None]], None], lost: Callable[[], None]
     ) -> None:
@@ -41,17 +43,41 @@ class DirectClient(Client):
         self._opened = opened
         self._lost = lost
         self._parser = Parser(message_bytes_max=MESSAGE_BYTES_MAX)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._is_open = False
+
+    async def confirm(self, timeout_s: float) -> None:
+        """Return once the server has handled all that was written so far.
+
+        Raises:
+            TimeoutError: It did not, or the connection was lost.
+        """
+        handled: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        if self._is_open:
+            self._pongs.append(handled)
+            self.socket.write(b"PING\r\n")
+        await asyncio.wait_for(handled, timeout_s)
 
     async def _read_loop(self) -> None:
         self._parser = Parser(message_bytes_max=MESSAGE_BYTES_MAX)
         if not self.socket.at_eof():
+            self._is_open = True
+            # Also those that came after nats-py has renewed what it knew; the server ignores a second one.
+            self.socket.write(b"".join(f"SUB {sub.subject} {sid}\r\n".encode() for sid, sub in self._subs.items()))
             self._opened(self.socket.write_method())
         try:
             await self.socket.stream_to(self._feed)
         finally:
+            self._is_open = False
             self._lost()
         await self._process_op_err(errors.UnexpectedEOF())
+
+    async def _send_command(self, cmd: bytes, priority: bool = False) -> None:
+        """Write at once. While disconnected nothing is kept: subscriptions are renewed from what is registered."""
+        if self._is_open:
+            self.socket.write(cmd)
+
+    async def _flush_pending(self, force_flush: bool = False) -> None:
+        """Do nothing, as nothing is pending; the original swallows cancellation."""
 
     def _feed(self, data: bytes) -> None:
         try:
@@ -71,12 +97,9 @@ class DirectClient(Client):
         if line.startswith(b"PING"):
             self.socket.write(b"PONG\r\n")
         elif line.startswith(b"PONG"):
-            self._spawn(self._process_pong())
+            self._pings_outstanding = 0
+            if self._pongs and not (handled := self._pongs.pop(0)).done():
+                handled.set_result(True)
         elif line.startswith(b"-ERR"):
             # nats-py closes for good here; a server that means it closes the connection itself, and we come back.
             log.warning("bus_error", reason=line[5:].decode(errors="replace").strip("'"))
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
