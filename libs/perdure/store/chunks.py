@@ -17,7 +17,8 @@ from perdure.store.interface import ReadTransaction, Transaction
 
 Pairs = list[tuple[bytes, bytes]]
 
-_WHOLE: Final = b"\x00"
+WHOLE_VALUE: Final = b"\x00"
+"""First byte of a value that is in one row; whoever knows that no larger one was there before may write it so himself."""
 _HEAD: Final = struct.Struct(">BI")
 _PIECE: Final = b"\x02"
 _ROWS_MIN: Final = 16
@@ -45,7 +46,7 @@ def set_chunked(tr: Transaction, key: bytes, value: bytes, *, is_new: bool = Fal
     if not is_new:
         tr.clear_range(*_pieces_of(key))
     if len(value) <= _PIECE_BYTES:
-        tr.set(key, _WHOLE + value)
+        tr.set(key, WHOLE_VALUE + value)
         return
     starts = range(_PIECE_BYTES, len(value), _PIECE_BYTES)
     tr.set(key, _HEAD.pack(1, len(starts)) + value[:_PIECE_BYTES])
@@ -86,7 +87,7 @@ def _is_first(row: tuple[bytes, bytes]) -> bool:
 
 def _complete(tr: ReadTransaction, key: bytes, stored: bytes, pieces: dict[bytes, bytes]) -> bytes:
     """Return the whole value that begins with `stored`; reads its pieces if they are not among `pieces`."""
-    if stored[0] == _WHOLE[0]:
+    if stored[0] == WHOLE_VALUE[0]:
         return stored[1:]
     _, count = _HEAD.unpack_from(stored)
     keys = [_piece_key(key, number) for number in range(1, count + 1)]

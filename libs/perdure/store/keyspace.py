@@ -57,6 +57,7 @@ class PartitionKeys:
         self.promises = prefix + _text("promise")
         self.events = prefix + _text("event")
         self.mail = prefix + _text("mail")
+        """versionstamp, number within the commit, sender -> message; other owners append, the owner removes"""
         self.counts = prefix + _text("count")
 
     def unfinished(self, invocation_id: InvocationId) -> bytes:
@@ -74,6 +75,10 @@ class PartitionKeys:
     def entry(self, invocation_id: InvocationId, index: int) -> bytes:
         """id, index -> `StoredEntry`"""
         return self.journals + _bytes(invocation_id) + _unsigned(index)
+
+    def events_of(self, invocation_id: InvocationId) -> bytes:
+        """Prefix of an invocation's events."""
+        return self.events + _bytes(invocation_id)
 
     def event(self, invocation_id: InvocationId, index: int) -> bytes:
         """id, running number -> journal event (transient errors, pauses)"""
@@ -103,6 +108,10 @@ class PartitionKeys:
         """at, id, index -> `Timer`"""
         return self.timers + _unsigned(at_ms) + _bytes(invocation_id) + _unsigned(index)
 
+    def timers_from(self, at_ms: int) -> bytes:
+        """Where the timers that are due at `at_ms` or later begin."""
+        return self.timers + _unsigned(at_ms)
+
     def promise(self, service: str, key: str, name: str) -> bytes:
         """service, key, name -> `PromiseRecord`"""
         return self.promises + _text(service) + _text(key) + _text(name)
@@ -110,10 +119,6 @@ class PartitionKeys:
     def promises_of(self, service: str, key: str) -> bytes:
         """Prefix of a workflow's promises."""
         return self.promises + _text(service) + _text(key)
-
-    def mail_prefix(self, sender: bytes) -> bytes:
-        """Where `set_versionstamped_key` appends mail; the stamp follows as the last 10 bytes before the suffix."""
-        return self.mail + sender
 
     def count(self, service: str, handler: str, status: str) -> bytes:
         """service, handler, status -> number of invocations, a signed 64-bit little-endian counter"""

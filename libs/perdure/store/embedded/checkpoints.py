@@ -48,11 +48,10 @@ class Checkpointer:
                 continue
 
     def _checkpoint(self) -> None:
-        in_log, moved = self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
-        if moved < in_log:
-            # What was committed meanwhile is little; moved while nobody writes, it lets the log begin anew.
-            with self._lock:
-                self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        # Moves the little that was committed meanwhile. With nobody writing nothing remains, and the log can begin anew.
+        with self._lock:
+            self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
 
     def close(self) -> None:
         """Stop after the present checkpoint. Blocks."""

@@ -1,0 +1,165 @@
+"""What only the embedded store has: a log, a lock between processes, reads on the event loop."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import apsw
+import pytest
+
+from perdure.base.errors import StoreError
+from perdure.store.embedded import checkpoints
+from perdure.store.embedded.lock import WriteLock
+from perdure.store.embedded.store import EmbeddedStore, open_embedded
+from perdure.store.interface import ReadTransaction, Transaction
+from perdure.store.opening import open_store
+
+
+def a_row(number: int) -> Callable[[Transaction], None]:
+    return lambda tr: tr.set(b"%08d" % number, b"v" * 1_000)
+
+
+def test_the_log_stays_bounded_under_a_steady_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoints, "_LOG_PAGES", 20)
+    path = str(tmp_path / "perdure.db")
+
+    async def main() -> int:
+        store = open_embedded(path)
+        largest = 0
+        for number in range(600):
+            await store.transact(a_row(number))
+            largest = max(largest, Path(f"{path}-wal").stat().st_size)
+        await store.close()
+        return largest
+
+    # 600 commits write some 1,500 pages of 4 KiB; without checkpoints all of them would be there.
+    assert asyncio.run(main()) < 600 * 4_096
+
+
+def test_every_commit_is_synced_to_disk(tmp_path: Path) -> None:
+    from perdure.store.embedded.connection import cursor_of, open_connection
+
+    async def main() -> None:
+        store = open_embedded(str(tmp_path / "perdure.db"))
+        cursor = cursor_of(open_connection(str(tmp_path / "perdure.db"), cache_kib=64))
+        assert cursor.execute("pragma synchronous").fetchall() == [(2,)]
+        assert cursor.execute("pragma journal_mode").fetchall() == [("wal",)]
+        await store.close()
+
+    asyncio.run(main())
+
+
+def test_short_reads_run_on_the_event_loop_and_long_ones_do_not(tmp_path: Path) -> None:
+    threads: list[str] = []
+
+    def read(count: int) -> Callable[[ReadTransaction], int]:
+        def fn(tr: ReadTransaction) -> int:
+            threads.append(threading.current_thread().name)
+            return len(tr.get_range(b"", b"\xff", limit=count))
+
+        return fn
+
+    async def main() -> None:
+        store = open_embedded(str(tmp_path / "perdure.db"))
+        await store.transact(lambda tr: [a_row(number)(tr) for number in range(500)])
+        assert await store.read(read(20)) == 20
+        assert threads == ["MainThread"]
+        assert await store.read(read(500)) == 500
+        assert threads[1] == "MainThread"
+        assert threads[2].startswith("store-reader")
+        await store.close()
+
+    asyncio.run(main())
+
+
+def test_one_who_has_written_waits_for_one_who_waits(tmp_path: Path) -> None:
+    path = str(tmp_path / "perdure.db")
+    order: list[str] = []
+    mine, his = WriteLock(path), WriteLock(path)
+    his_turn = threading.Event()
+
+    def write() -> None:
+        his_turn.set()
+        with his:
+            order.append("his")
+
+    with mine:
+        other = threading.Thread(target=write)
+        other.start()
+        his_turn.wait()
+        # He holds the turn once nobody else can take it.
+        while _can_take(f"{path}-turn"):
+            pass
+    with mine:
+        order.append("mine")
+    other.join()
+    mine.close()
+    his.close()
+    assert order == ["his", "mine"]
+
+
+def _can_take(path: str) -> bool:
+    import fcntl
+
+    with open(path, "rb+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+
+def test_a_disk_that_fails_is_a_store_error_and_the_store_recovers(tmp_path: Path) -> None:
+    path = str(tmp_path / "perdure.db")
+
+    def fill(tr: Transaction) -> None:
+        for number in range(2_000):
+            a_row(number)(tr)
+
+    async def main(store: EmbeddedStore) -> None:
+        await store.transact(lambda tr: tr.set(b"a", b"1"))
+        _limit_pages(store, 20)
+        with pytest.raises(StoreError, match="full"):
+            await store.transact(fill)
+        assert await store.read(lambda tr: tr.get_range(b"", b"\xff")) == [(b"a", b"1")]
+        await store.transact(lambda tr: tr.set(b"a", b"2"))
+        assert await store.read(lambda tr: tr.get(b"a")) == b"2"
+        await store.close()
+
+    async def opened() -> None:
+        await main(open_embedded(path))
+
+    asyncio.run(opened())
+
+
+def _limit_pages(store: EmbeddedStore, pages: int) -> None:
+    connection: apsw.Connection = store._writer._connection
+    connection.pragma("max_page_count", pages)
+
+
+def test_a_file_that_is_not_a_store_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "perdure.db"
+    path.write_bytes(b"this is no database, and long enough to be seen as one" * 100)
+    with pytest.raises(StoreError, match=r"perdure\.db"):
+        open_store(path=str(path), fdb_cluster_file=None, root="r")
+
+
+def test_a_place_must_be_given() -> None:
+    with pytest.raises(StoreError, match="no store is configured"):
+        open_store(path="", fdb_cluster_file="", root="r")
+
+
+def test_a_cancelled_caller_disturbs_nobody(tmp_path: Path) -> None:
+    async def main() -> None:
+        store = open_embedded(str(tmp_path / "perdure.db"))
+        tasks = [asyncio.create_task(store.transact(a_row(number))) for number in range(20)]
+        await asyncio.sleep(0)
+        for task in tasks[::2]:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        rows = {key for key, _ in await store.read(lambda tr: tr.get_range(b"", b"\xff"))}
+        assert rows >= {b"%08d" % number for number in range(1, 20, 2)}
+        await store.close()
+
+    asyncio.run(main())
