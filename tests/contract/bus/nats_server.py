@@ -1,0 +1,45 @@
+"""A NATS server of a test's own, which can be killed and started again on its port."""
+
+import shutil
+import socket
+import subprocess
+import sysconfig
+import time
+from pathlib import Path
+
+
+class NatsServer:
+    """One nats-server process on a free loopback port.
+
+    Args:
+        settings: Further lines of its configuration.
+    """
+
+    def __init__(self, directory: Path, settings: str = "") -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = int(probe.getsockname()[1])
+        self.url = f"nats://127.0.0.1:{self.port}"
+        self._configuration = directory / "nats.conf"
+        self._configuration.write_text(f'listen: "127.0.0.1:{self.port}"\n{settings}')
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        program = shutil.which("nats-server", path=sysconfig.get_path("scripts"))
+        assert program is not None
+        self._process = subprocess.Popen([program, "--config", str(self._configuration)], stderr=subprocess.DEVNULL)
+        while not self._is_listening():
+            assert self._process.poll() is None, "nats-server ended"
+            time.sleep(0.005)
+
+    def kill(self) -> None:
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    def _is_listening(self) -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", self.port)).close()
+        except OSError:
+            return False
+        return True
