@@ -1,0 +1,1 @@
+"""The invoker: owns partitions, journals every step, and runs attempts at deployments."""

@@ -125,12 +125,12 @@ class PartitionMachine:
 def seal(view: PartitionView, live: Live, step: Step) -> None:
     """Write the record of a changed invocation, once per batch."""
     if not live.has_ended:
-        step.writes[view.keys.unfinished(live.id)] = encode_record(live.record)
+        step.put_value(view.keys.unfinished(live.id), encode_record(live.record))
         return
     if view.lives.get(live.id, live) is live:
         step.writes[view.keys.unfinished(live.id)] = None
     if not live.is_removed:
-        step.writes[view.keys.invocation(live.id)] = encode_record(live.record)
+        step.put_value(view.keys.invocation(live.id), encode_record(live.record))
 
 
 def _apply_request(turn: Turn, event: RequestReceived) -> None:

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from perdure.base.ids import InvocationId
+from perdure.base.limits import VALUE_BYTES_MAX
 from perdure.bus.messages import OwnerReply
 from perdure.model.journal import AttemptError, Notification
+from perdure.store.chunks import WHOLE_VALUE
 from services.invoker.machine.mail import Mail
 
 if TYPE_CHECKING:
-    from services.invoker.machine.view import Live
+    from services.invoker.machine.timers import Timer
+    from services.invoker.machine.view import CachedState, Live
 
 
 class Reply(msgspec.Struct, frozen=True, gc=False):
@@ -87,19 +90,27 @@ class Step:
 
     Attributes:
         writes: key -> value, or None to clear; the last write of a key counts.
+        wide: As `writes`, for values that are, or replace, ones too large for a row.
         cleared: Prefixes to clear before the writes.
+        states: Cached state that the batch writes.
+        fired: Timers that fired: partition, timer.
         dirty: Invocations whose record changed; encoded once when the batch is sealed.
         outbox: Messages to other partitions that are not routed yet.
         mailed: Routed messages for partitions of other owners: partition, message.
-        touched: Partitions that the batch writes.
+        size_bytes: Bytes of the values written so far, records left out.
+        touched: Partitions that the batch writes or answers for.
     """
 
-    __slots__ = ("after_commit", "cleared", "dirty", "mailed", "outbox", "touched", "writes")
+    __slots__ = ("after_commit", "cleared", "dirty", "fired", "mailed", "outbox", "size_bytes", "states", "touched", "wide", "writes")
 
     def __init__(self) -> None:
         self.writes: dict[bytes, bytes | None] = {}
+        self.wide: dict[bytes, bytes | None] = {}
         self.cleared: list[bytes] = []
         self.dirty: dict[InvocationId, Live] = {}
+        self.states: set[CachedState] = set()
+        self.fired: list[tuple[int, Timer]] = []
+        self.size_bytes = 0
         self.outbox: list[tuple[int, Mail]] = []
         self.mailed: list[tuple[int, Mail]] = []
         self.touched: set[int] = set()
@@ -107,10 +118,22 @@ class Step:
 
     @property
     def is_empty(self) -> bool:
-        return not (self.after_commit or self.writes or self.dirty or self.mailed or self.cleared)
+        return not (self.after_commit or self.writes or self.dirty or self.mailed or self.cleared or self.wide)
+
+    def put_value(self, key: bytes, value: bytes | None, *, was_wide: bool = False) -> None:
+        """Write or clear a value of any size; `was_wide` says that the one before may have been too large for a row."""
+        if was_wide or (value is not None and len(value) > VALUE_BYTES_MAX):
+            self.writes.pop(key, None)
+            self.wide[key] = value
+        else:
+            self.wide.pop(key, None)
+            self.writes[key] = None if value is None else WHOLE_VALUE + value
+        if value is not None:
+            self.size_bytes += len(value)
 
     def clear_prefix(self, prefix: bytes) -> None:
         """Clear all keys under a prefix, those that this batch wrote included; looks at every row of the batch."""
-        for key in [key for key in self.writes if key.startswith(prefix)]:
-            del self.writes[key]
+        for rows in (self.writes, self.wide):
+            for key in [key for key in rows if key.startswith(prefix)]:
+                del rows[key]
         self.cleared.append(prefix)

@@ -54,7 +54,7 @@ class Turn:
 
     def put_completed(self, invocation_id: InvocationId, record: InvocationRecord) -> None:
         """Write the record of a completed invocation."""
-        self.put(self.keys.invocation(invocation_id), encode_record(record))
+        self.put_value(self.keys.invocation(invocation_id), encode_record(record))
 
     def count(self, record: InvocationRecord, delta: int) -> None:
         """Change the number of invocations by service, handler and status."""
@@ -65,8 +65,13 @@ class Turn:
         self.put(key, value.to_bytes(8, "little", signed=True) if value else None)
 
     def put(self, key: bytes, value: bytes | None) -> None:
-        """Write or clear a row."""
+        """Write or clear a small row."""
         self.step.writes[key] = value
+        self.step.touched.add(self.view.number)
+
+    def put_value(self, key: bytes, value: bytes | None, *, was_wide: bool = False) -> None:
+        """Write or clear a value of any size."""
+        self.step.put_value(key, value, was_wide=was_wide)
         self.step.touched.add(self.view.number)
 
     # Journal.
@@ -76,7 +81,7 @@ class Turn:
         record = live.record
         index = record.journal_length
         record.journal_length = index + 1
-        self.put(self.keys.entry(live.id, index), _encode_entry(StoredEntry(self.now_ms, entry)))
+        self.put_value(self.keys.entry(live.id, index), _encode_entry(StoredEntry(self.now_ms, entry)))
         if live.journal is not None:
             live.journal.append(entry)
         elif record.status is Status.INVOKED:
@@ -105,7 +110,9 @@ class Turn:
     def drop_journal(self, invocation_id: InvocationId, length: int) -> None:
         """Remove all entries of a journal of `length` entries."""
         for index in range(length):
-            self.step.writes.pop(self.keys.entry(invocation_id, index), None)
+            key = self.keys.entry(invocation_id, index)
+            self.step.writes.pop(key, None)
+            self.step.wide.pop(key, None)
         self.step.cleared.append(self.keys.journal(invocation_id))
         self.step.touched.add(self.view.number)
 
@@ -158,6 +165,7 @@ class Turn:
 
     def reply(self, reply_subject: str, reply: OwnerReply) -> None:
         """Answer a request once the step has committed."""
+        self.step.touched.add(self.view.number)  # so that no one answers who has lost the partition
         self.step.after_commit.append(Reply(reply_subject, reply))
 
     def send(self, to: InvocationId, mail: Mail) -> None:

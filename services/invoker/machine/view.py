@@ -86,12 +86,13 @@ class Live:
 
 
 class CachedState:
-    """All state of one object or workflow. Evicted only while nothing pins it and all its writes have committed."""
+    """All state and promises of one object or workflow. Leaves memory only when no attempt pins it and its writes have committed."""
 
-    __slots__ = ("entries", "pending_writes", "pins")
+    __slots__ = ("entries", "pending_writes", "pins", "promises")
 
-    def __init__(self, entries: dict[bytes, bytes]) -> None:
+    def __init__(self, entries: dict[bytes, bytes], promises: dict[str, PromiseRecord]) -> None:
         self.entries = entries
+        self.promises = promises
         self.pins = 0
         self.pending_writes = 0
 
@@ -110,8 +111,9 @@ class PartitionView:
         self.timers: list[Timer] = []
         self.timer_horizon_ms = 0
         """Timers before this time are in memory; later ones are only in the store."""
+        self.armed: set[Timer] = set()
+        """Timers in memory, and fired ones until that has committed: so that none is taken from the store again."""
         self.states: OrderedDict[ObjectKey, CachedState] = OrderedDict()
-        self.promises: dict[tuple[str, str, str], PromiseRecord] = {}
         self.found: dict[InvocationId, InvocationRecord] = {}
         """Completed records that were read from the store for the event at hand."""
         self.journals: dict[InvocationId, list[Entry]] = {}
@@ -122,7 +124,8 @@ class PartitionView:
 
     def arm(self, timer: Timer) -> None:
         """Keep a timer in memory if it is near."""
-        if timer.at_ms < self.timer_horizon_ms:
+        if timer.at_ms < self.timer_horizon_ms and timer not in self.armed:
+            self.armed.add(timer)
             heapq.heappush(self.timers, timer)
 
     def next_timer_at_ms(self) -> int | None:

@@ -51,10 +51,13 @@ def _promise(turn: Turn, live: Live, name: str) -> PromiseRecord:
     target = live.record.target
     if not target.is_workflow or target.key is None:
         raise CommandRefused("unsupported entry type, only Workflow services support it", "RT0017")
-    return turn.view.promises.setdefault((target.service, target.key, name), PromiseRecord())
+    state = turn.view.states[target.service, target.key]
+    assert state.pins > 0, "the promises of a running attempt stay in memory"
+    turn.step.states.add(state)
+    return state.promises.setdefault(name, PromiseRecord())
 
 
 def _store(turn: Turn, live: Live, name: str, promise: PromiseRecord) -> None:
     target = live.record.target
     assert target.key is not None
-    turn.put(turn.keys.promise(target.service, target.key, name), _encode(promise))
+    turn.put_value(turn.keys.promise(target.service, target.key, name), _encode(promise))

@@ -3,6 +3,7 @@
 Source: shared/spec/lifecycle.md, section 7; shared/spec/service-protocol.md, 5.3 and 5.8.
 """
 
+from perdure.base.limits import VALUE_BYTES_MAX
 from perdure.model.journal import (
     ClearAllState,
     ClearState,
@@ -43,25 +44,31 @@ def apply_set_state(turn: Turn, live: Live, command: SetState) -> None:
     """Write one entry."""
     state = _writable(turn, live)
     turn.append_command(live, command)
+    before = state.entries.get(command.key)
     state.entries[command.key] = command.value
-    turn.put(_row(turn, live, command.key), command.value)
+    turn.put_value(_row(turn, live, command.key), command.value, was_wide=_is_wide(before))
 
 
 def apply_clear_state(turn: Turn, live: Live, command: ClearState) -> None:
     """Remove one entry."""
     state = _writable(turn, live)
     turn.append_command(live, command)
-    if state.entries.pop(command.key, None) is not None:
-        turn.put(_row(turn, live, command.key), None)
+    before = state.entries.pop(command.key, None)
+    if before is not None:
+        turn.put_value(_row(turn, live, command.key), None, was_wide=_is_wide(before))
 
 
 def apply_clear_all_state(turn: Turn, live: Live, command: ClearAllState) -> None:
     """Remove every entry of the key."""
     state = _writable(turn, live)
     turn.append_command(live, command)
-    for name in state.entries:
-        turn.put(_row(turn, live, name), None)
+    for name, before in state.entries.items():
+        turn.put_value(_row(turn, live, name), None, was_wide=_is_wide(before))
     state.entries.clear()
+
+
+def _is_wide(value: bytes | None) -> bool:
+    return value is not None and len(value) > VALUE_BYTES_MAX
 
 
 def _readable(turn: Turn, live: Live) -> CachedState:
@@ -77,6 +84,7 @@ def _writable(turn: Turn, live: Live) -> CachedState:
     state = _readable(turn, live)
     if not live.record.target.handler_type.writes_state:
         raise CommandRefused("unsupported entry type, this handler type cannot write state", "RT0017")
+    turn.step.states.add(state)
     return state
 
 

@@ -47,6 +47,7 @@ def signal_requested(turn: Turn, reply_subject: str, request: SendSignalTo) -> N
 def timer_fired(turn: Turn, timer: Timer) -> None:
     """Clear the timer and do what it was for."""
     turn.disarm(timer.at_ms, timer.invocation_id, timer.number)
+    turn.step.fired.append((turn.view.number, timer))
     if timer.kind is TimerKind.EXPIRE:
         expire(turn, timer.invocation_id)
         return

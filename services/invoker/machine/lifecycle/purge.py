@@ -32,7 +32,7 @@ def expire_journal(turn: Turn, invocation_id: InvocationId) -> None:
 def purge(turn: Turn, invocation_id: InvocationId, existing: Live | InvocationRecord) -> None:
     """Remove record and journal; for the run of a workflow its state and promises too."""
     record = existing.record if isinstance(existing, Live) else existing
-    turn.put(turn.keys.invocation(invocation_id), None)
+    turn.put_value(turn.keys.invocation(invocation_id), None, was_wide=True)
     if isinstance(existing, Live):
         remove(turn, existing)
     else:
@@ -57,5 +57,5 @@ def _forget_workflow(turn: Turn, service: str, key: str) -> None:
     state = turn.view.states.get((service, key))
     if state is not None:
         state.entries.clear()
-    for name in [name for name in turn.view.promises if name[:2] == (service, key)]:
-        del turn.view.promises[name]
+        state.promises.clear()
+        turn.step.states.add(state)

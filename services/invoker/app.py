@@ -1,0 +1,175 @@
+"""The invoker, wired: owner of partitions, runner of attempts. Everything with I/O is handed in."""
+
+import asyncio
+
+from perdure.base.clock import Clock, Random
+from perdure.bus.interface import Bus
+from perdure.bus.messages import Doorbell, decoder_of
+from perdure.bus.subjects import Subjects
+from perdure.deployments.client import HttpDeploymentClient
+from perdure.deployments.interface import DeploymentClient
+from perdure.process.runtime import HeartbeatFacts, Runtime
+from perdure.registry.cache import SchemaCache
+from perdure.registry.options import ServerDefaults
+from perdure.registry.retry import EffectiveRetryPolicy
+from perdure.store.format import prepare
+from perdure.store.interface import Store
+from perdure.store.keyspace import Keyspace
+from services.invoker.attempts import Attempts, SchemaSource
+from services.invoker.config import InvokerConfig
+from services.invoker.leases import Leases, Peers
+from services.invoker.loading import Loader
+from services.invoker.mailbox import Mailboxes
+from services.invoker.metrics import InvokerMetrics
+from services.invoker.outlet import BusOutlet
+from services.invoker.owner import Owner
+from services.invoker.requests import Requests
+from services.invoker.timekeeper import Timekeeper
+
+
+class Invoker:
+    """All parts of one invoker. `run` works until cancelled; `leave` gives the partitions away first."""
+
+    def __init__(
+        self,
+        *,
+        invoker_id: str,
+        store: Store,
+        bus: Bus,
+        clock: Clock,
+        random: Random,
+        client: DeploymentClient,
+        schema: SchemaSource,
+        subjects: Subjects,
+        peers: Peers,
+        config: InvokerConfig,
+        partition_count: int,
+    ) -> None:
+        self._bus = bus
+        self._subjects = subjects
+        poll_s = config.poll_interval / 1_000
+        keyspace = Keyspace(config.root)
+        self.owner = Owner(invoker_id=invoker_id, store=store, keyspace=keyspace, clock=clock, partition_count=partition_count)
+        self.loader = Loader(self.owner, state_cache_keys=config.state_cache_keys)
+        self.attempts = Attempts(
+            owner=self.owner,
+            loader=self.loader,
+            client=client,
+            schema=schema,
+            defaults=server_defaults(config),
+            clock=clock,
+            random=random,
+            slots=config.concurrent_invocations_limit,
+            message_bytes_max=config.message_size_limit,
+        )
+        self.mailboxes = Mailboxes(self.owner, poll_s=poll_s)
+        self.timekeeper = Timekeeper(self.owner, clock)
+        self.requests = Requests(
+            owner=self.owner, bus=bus, subjects=subjects, clock=clock, random=random, invocations_max=config.invocations_max
+        )
+        self.leases = Leases(
+            owner=self.owner, bus=bus, subjects=subjects, peers=peers, clock=clock, poll_s=poll_s, on_change=self._partitions_changed
+        )
+        self.owner.outlet = BusOutlet(
+            owner=self.owner,
+            attempts=self.attempts,
+            mailboxes=self.mailboxes,
+            bus=bus,
+            subjects=subjects,
+            clock=clock,
+            random=random,
+        )
+        self.owner.lookup = self.loader.lookup
+        self.owner.on_committed = self.timekeeper.recheck
+        self.owner.on_lost = self.leases.nudge
+        self.partitions_changed = asyncio.Event()
+        """Set whenever partitions were taken, given or lost; cleared by whoever watches it."""
+
+    async def run(self) -> None:
+        """Own partitions and run invocations, until cancelled."""
+        doorbells = decoder_of(Doorbell)
+
+        def rung(payload: bytes, _reply: str) -> None:
+            partitions = set(doorbells.decode(payload).partitions)
+            self.mailboxes.ring(partitions)
+            if partitions - self.owner.partitions.keys():
+                self.leases.nudge()
+
+        await self.requests.subscribe()
+        await self._bus.subscribe(self._subjects.doorbell, rung)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.owner.run())
+            tasks.create_task(self.leases.run())
+            tasks.create_task(self.mailboxes.run())
+            tasks.create_task(self.timekeeper.run())
+            tasks.create_task(self.timekeeper.look_ahead())
+
+    def _partitions_changed(self) -> None:
+        self.timekeeper.recheck()
+        self.partitions_changed.set()
+
+
+def server_defaults(config: InvokerConfig) -> ServerDefaults:
+    """Return what counts where neither handler nor service says anything."""
+    policy = EffectiveRetryPolicy(
+        initial_interval_ms=config.retry_initial_interval,
+        factor=config.retry_factor,
+        max_interval_ms=config.retry_max_interval,
+        max_attempts=config.retry_max_attempts or None,
+        pauses_on_max_attempts=config.retry_pauses,
+    )
+    return ServerDefaults(inactivity_timeout_ms=config.inactivity_timeout, abort_timeout_ms=config.abort_timeout, retry_policy=policy)
+
+
+async def serve(runtime: Runtime[InvokerConfig]) -> None:
+    """Run one invoker until the process stops; give its partitions away before."""
+    config = runtime.config
+    keyspace = Keyspace(config.root)
+    partition_count = await prepare(runtime.store, keyspace, config.partitions)
+    schema = SchemaCache()
+    await schema.start(runtime.store, runtime.bus, runtime.subjects, keyspace)
+    client = HttpDeploymentClient()
+    invoker = Invoker(
+        invoker_id=runtime.process_id,
+        store=runtime.store,
+        bus=runtime.bus,
+        clock=runtime.clock,
+        random=runtime.random,
+        client=client,
+        schema=schema,
+        subjects=runtime.subjects,
+        peers=runtime.peers,
+        config=config,
+        partition_count=partition_count,
+    )
+    metrics = InvokerMetrics(runtime.metrics, invoker)
+    runtime.heartbeat_source = lambda: HeartbeatFacts(
+        partitions=sorted(invoker.owner.partitions),
+        counters={"stalled_ms": invoker.owner.stalled_ms(runtime.clock.now_ms()), "open_attempts": invoker.attempts.open_count},
+    )
+    runtime.peers.on_change(invoker.leases.nudge)
+    work = asyncio.ensure_future(invoker.run())
+    watch = asyncio.ensure_future(_report_readiness(runtime, invoker))
+    stop = asyncio.ensure_future(runtime.stopping.wait())
+    try:
+        await asyncio.wait([work, stop, watch], return_when=asyncio.FIRST_COMPLETED)
+        if not stop.done():
+            await asyncio.gather(work, watch)
+        await invoker.leases.leave()
+        await invoker.owner.settle()
+    finally:
+        for task in (work, watch, stop):
+            task.cancel()
+        await asyncio.wait([work, watch, stop])
+        await client.close()
+        await schema.stop()
+        metrics.close()
+
+
+async def _report_readiness(runtime: Runtime[InvokerConfig], invoker: Invoker) -> None:
+    """Say that we are ready once all that should be ours is loaded, and tell each change of ownership."""
+    while True:
+        await invoker.partitions_changed.wait()
+        invoker.partitions_changed.clear()
+        runtime.set_ready(invoker.leases.is_settled, "" if invoker.leases.is_settled else "partitions are not all loaded")
+        runtime.send_heartbeat()

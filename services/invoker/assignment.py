@@ -1,0 +1,27 @@
+"""Who should own which partition: the same answer in every process that sees the same living invokers.
+
+Rendezvous hashing with a cap per invoker: loads differ by one at most, and few partitions move when the set changes.
+"""
+
+from collections.abc import Sequence
+
+import xxhash
+
+
+def assign(partition_count: int, invokers: Sequence[str]) -> dict[int, str]:
+    """Return partition -> invoker; empty where nobody lives."""
+    if not invokers:
+        return {}
+    names = sorted(set(invokers))
+    share, rest = divmod(partition_count, len(names))
+    room = {name: share + (index < rest) for index, name in enumerate(names)}
+    assignment: dict[int, str] = {}
+    for partition in range(partition_count):
+        chosen = max((name for name in names if room[name]), key=lambda name: _weight(name, partition))
+        room[chosen] -= 1
+        assignment[partition] = chosen
+    return assignment
+
+
+def _weight(name: str, partition: int) -> int:
+    return xxhash.xxh3_64_intdigest(f"{name}/{partition}".encode())

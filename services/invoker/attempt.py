@@ -1,0 +1,333 @@
+"""One attempt: a stream to a deployment. Frames come in and are fed to the owner; what has committed goes out.
+
+Source: shared/spec/service-protocol.md, sections 2, 5 and 6; shared/spec/lifecycle.md, section 6.
+"""
+
+import asyncio
+from typing import Final, Protocol
+from urllib.parse import quote
+
+import xxhash
+
+from perdure.base.errors import RemoteProtocolError
+from perdure.base.ids import format_invocation_id
+from perdure.codec.service_protocol import AttemptDecoder, AttemptEncoder
+from perdure.codec.service_protocol.events import AttemptEvent, AwaitingOn, CommandSent, Failed, RunProposed, Suspended
+from perdure.deployments.interface import DeploymentClient, Exchange, ExchangeFailure, FailureKind, HeaderList
+from perdure.model.deployment import Deployment, ProtocolMode
+from perdure.model.invocation import AttemptTimings, Pin
+from perdure.model.journal import AttemptError, Call, Completion, Notification, OneWayCall
+from perdure.registry.options import EffectiveOptions
+from perdure.registry.schema import Schema
+from services.invoker.calls import CallResolver
+from services.invoker.machine import events as facts
+from services.invoker.machine.view import CachedState, Live
+
+DRAIN_S_MAX: Final = 5.0
+"""How long a deployment may take to end its response after its last frame."""
+
+_DOC_CODES: Final = {413: "RT0019", 415: "RT0015", 429: "RT0023", 502: "RT0010", 503: "RT0023", 504: "RT0010"}
+_FAILURE_CODE: Final = {415: 415}
+
+
+class Plan:
+    """What an attempt is made with: decided before it opens."""
+
+    __slots__ = ("deployment", "encoder", "options", "version")
+
+    def __init__(self, deployment: Deployment, version: int, encoder: AttemptEncoder, options: EffectiveOptions) -> None:
+        self.deployment = deployment
+        self.version = version
+        self.encoder = encoder
+        self.options = options
+
+
+class Host(Protocol):
+    """What an attempt needs of the invoker."""
+
+    resolver: CallResolver
+    loop: asyncio.AbstractEventLoop
+    message_bytes_max: int
+
+    def feed(self, attempt: "Attempt", event: facts.Event) -> None: ...
+
+    def fail(self, attempt: "Attempt", error: AttemptError) -> None: ...
+
+    def closed(self, attempt: "Attempt") -> None: ...
+
+    @property
+    def schema(self) -> Schema: ...
+
+
+class Attempt:
+    """An open attempt; a `Receiver` of its exchange."""
+
+    __slots__ = (
+        "_committing_since_s",
+        "_decoder",
+        "_exchange",
+        "_first_byte_at_s",
+        "_has_ended_request",
+        "_host",
+        "_in_commits_s",
+        "_is_duplex",
+        "_last_activity_s",
+        "_next_index",
+        "_opened_at_s",
+        "_timer",
+        "_waited_s",
+        "is_done",
+        "live",
+        "number",
+        "partition",
+        "plan",
+        "state",
+    )
+
+    def __init__(self, host: Host, partition: int, live: Live, plan: Plan, state: CachedState | None, *, waited_s: float) -> None:
+        self._host = host
+        self.partition = partition
+        self.live = live
+        self.number = live.attempt
+        self.plan = plan
+        self.state = state
+        self.is_done = False
+        self._decoder = AttemptDecoder(plan.version, message_bytes_max=host.message_bytes_max)
+        self._exchange: Exchange
+        self._is_duplex = plan.deployment.protocol_mode is ProtocolMode.BIDI_STREAM and plan.options.inactivity_timeout_ms > 0
+        self._has_ended_request = False
+        self._next_index = 0
+        self._opened_at_s = self._last_activity_s = host.loop.time()
+        self._waited_s = waited_s
+        self._first_byte_at_s: float | None = None
+        self._committing_since_s: float | None = None
+        self._in_commits_s = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+
+    # Opening.
+
+    def open(self, client: DeploymentClient, now_ms: int) -> None:
+        """Send start and journal; in request/response mode that is all that is ever sent."""
+        live, plan = self.live, self.plan
+        target = live.record.target
+        journal = live.journal
+        assert journal is not None, "the journal is loaded before an attempt opens"
+        known = live.durable_length
+        self._next_index = known
+        path = f"/invoke/{target.service}/{target.handler}"
+        self._exchange = client.open(plan.deployment, "POST", path, self._headers(), self)
+        frames = [self._start_frame(known, now_ms)]
+        frames += [plan.encoder.entry(entry) for entry in journal[:known]]
+        self._exchange.send(b"".join(frames))
+        if not self._is_duplex:
+            self._end_request()
+        self._watch()
+
+    def _start_frame(self, known: int, now_ms: int) -> bytes:
+        live, record = self.live, self.live.record
+        is_eager = self.state is not None and self.plan.options.eager_state
+        entries = sorted(self.state.entries.items()) if self.state is not None and is_eager else []
+        return self.plan.encoder.start(
+            invocation_id=live.id,
+            debug_id=format_invocation_id(live.id),
+            known_entries=known,
+            state=entries,
+            is_state_partial=not is_eager,
+            key=record.target.key or "",
+            retry_count=live.failures_since_entry,
+            since_last_entry_ms=max(0, now_ms - record.modified_at_ms) if live.failures_since_entry else 0,
+            random_seed=xxhash.xxh3_64_intdigest(live.id),
+            idempotency_key=record.idempotency_key,
+        )
+
+    def _headers(self) -> HeaderList:
+        content_type = self.plan.encoder.content_type
+        headers = [
+            ("content-type", content_type),
+            ("accept", content_type),
+            ("x-restate-invocation-id", format_invocation_id(self.live.id)),
+        ]
+        key = self.live.record.target.key
+        if key is not None:
+            headers.append(("x-restate-service-key", quote(key, safe="-_.~")))
+        if self.live.record.traceparent:
+            headers.append(("traceparent", self.live.record.traceparent))
+        return headers
+
+    # Outwards, after commits.
+
+    def forward(self, index: int, notification: Notification, *, as_ack: bool) -> None:
+        """Send a notification that has committed, unless the replay had it or nothing can be sent any more."""
+        if self._committing_since_s is not None:
+            self._in_commits_s += self._host.loop.time() - self._committing_since_s
+            self._committing_since_s = None
+        if index < self._next_index or self.is_done or self._has_ended_request:
+            return
+        self._next_index = index + 1
+        self._last_activity_s = self._host.loop.time()
+        encoder = self.plan.encoder
+        if as_ack and isinstance(notification, Completion):
+            self._exchange.send(encoder.proposal_ack(notification.completion_id))
+        else:
+            self._exchange.send(encoder.notification(notification))
+
+    def acknowledge(self, command_index: int) -> None:
+        """Tell the handler that a command is durable."""
+        if not self.is_done and not self._has_ended_request:
+            self._exchange.send(self.plan.encoder.command_ack(command_index))
+
+    def suspend(self) -> None:
+        """Ask the handler to suspend, by closing the request side."""
+        if not self.is_done and not self._has_ended_request:
+            self._end_request()
+            self._watch()
+
+    def abort(self) -> None:
+        """Give the exchange up; nothing of it counts any more."""
+        if not self.is_done:
+            self._exchange.abort()
+            self._close()
+
+    def timings(self) -> AttemptTimings:
+        """Return where the time went so far."""
+        now_s = self._host.loop.time()
+        first_s = now_s if self._first_byte_at_s is None else self._first_byte_at_s
+        in_handler_s = max(0.0, now_s - first_s - self._in_commits_s)
+        return AttemptTimings(
+            waited_for_slot_us=round(self._waited_s * 1e6),
+            to_first_byte_us=round((first_s - self._opened_at_s) * 1e6),
+            in_handler_us=round(in_handler_s * 1e6),
+            in_commits_us=round(self._in_commits_s * 1e6),
+        )
+
+    # Inwards: the receiver of the exchange.
+
+    def on_response(self, status: int, headers: HeaderList) -> None:
+        self._first_byte_at_s = self._last_activity_s = self._host.loop.time()
+        by_name = dict(headers)
+        self.live.last_server = by_name.get("x-restate-server")
+        if not 200 <= status < 300:
+            self._break(_error_of_status(status, by_name, self.plan.deployment.url))
+        elif by_name.get("content-type") != self.plan.encoder.content_type:
+            got = by_name.get("content-type")
+            self._break(
+                AttemptError(
+                    500,
+                    f"the deployment at {self.plan.deployment.url} answered with content-type {got!r}, "
+                    f"expected {self.plan.encoder.content_type!r}",
+                    "RT0012",
+                )
+            )
+
+    def on_data(self, data: bytes) -> None:
+        if self.is_done:
+            return
+        self._last_activity_s = self._host.loop.time()
+        try:
+            received = self._decoder.receive(data)
+        except RemoteProtocolError as error:
+            self._break(AttemptError(500, error.message, error.code or "RT0012"))
+            return
+        if received:
+            self._take(received)
+
+    def on_end(self) -> None:
+        if not self.is_done:
+            self._break(AttemptError(500, "the deployment ended the stream without an end, a suspension or an error", "RT0007"))
+
+    def on_failure(self, failure: ExchangeFailure) -> None:
+        if not self.is_done:
+            delay_ms = 0 if failure.kind is FailureKind.GOAWAY else None
+            self._break(AttemptError(500, failure.message, "RT0010", next_retry_delay_ms=delay_ms))
+
+    def _take(self, received: list[AttemptEvent]) -> None:
+        items: list[facts.AttemptItem] = []
+        terminal: AttemptEvent | None = None
+        for event in received:
+            if isinstance(event, CommandSent):
+                items.append(self._item(event, len(items)))
+            elif isinstance(event, RunProposed):
+                items.append(event.proposal)
+            elif not isinstance(event, AwaitingOn):
+                terminal = event
+                break
+        pin = Pin(self.plan.deployment.id, self.plan.version)
+        if items:
+            if self._committing_since_s is None:
+                self._committing_since_s = self._last_activity_s
+            self._host.feed(self, facts.AttemptProgressed(self.live.id, self.number, pin, items))
+        if terminal is not None and not self.is_done:
+            self._finish(terminal, pin)
+
+    def _item(self, sent: CommandSent, offset: int) -> facts.AttemptItem:
+        command = sent.command
+        if not isinstance(command, Call | OneWayCall):
+            return facts.CommandSent(command, sent.wants_ack)
+        index = self.live.record.command_count + offset
+        return self._host.resolver.resolve(self._host.schema, self.live, command, wants_ack=sent.wants_ack, command_index=index)
+
+    def _finish(self, terminal: AttemptEvent, pin: Pin) -> None:
+        live = self.live
+        if isinstance(terminal, Failed):
+            self._host.fail(self, terminal.error)
+        elif isinstance(terminal, Suspended):
+            self._host.feed(self, facts.AttemptSuspended(live.id, self.number, pin, terminal.future, self.timings()))
+        else:
+            self._host.feed(self, facts.AttemptEnded(live.id, self.number, pin, self.timings()))
+        self._close()
+        self._end_request()
+        self._host.loop.call_later(DRAIN_S_MAX, self._exchange.abort)
+
+    def _break(self, error: AttemptError) -> None:
+        if self.is_done:
+            return
+        self._exchange.abort()
+        self._host.fail(self, error)
+        self._close()
+
+    def _end_request(self) -> None:
+        if not self._has_ended_request:
+            self._has_ended_request = True
+            self._exchange.end()
+
+    def _close(self) -> None:
+        if self.is_done:
+            return
+        self.is_done = True
+        if self._timer is not None:
+            self._timer.cancel()
+        self._host.closed(self)
+
+    # Silence.
+
+    def _watch(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._last_activity_s = self._host.loop.time()
+        self._timer = self._host.loop.call_later(self._limit_s(), self._check_silence)
+
+    def _limit_s(self) -> float:
+        options = self.plan.options
+        return (options.abort_timeout_ms if self._has_ended_request else options.inactivity_timeout_ms) / 1_000
+
+    def _check_silence(self) -> None:
+        due_in_s = self._last_activity_s + self._limit_s() - self._host.loop.time()
+        if due_in_s > 0.001:
+            self._timer = self._host.loop.call_later(due_in_s, self._check_silence)
+        elif not self._has_ended_request:
+            self.suspend()
+        else:
+            seconds = self.plan.options.abort_timeout_ms / 1_000
+            self._break(AttemptError(500, f"the invocation stream was closed after the 'abort timeout' ({seconds:g}s) fired.", "RT0001"))
+
+
+def _error_of_status(status: int, headers: dict[str, str], url: str) -> AttemptError:
+    delay_ms = None
+    if status in {429, 503} and headers.get("retry-after", "").isdigit():
+        delay_ms = int(headers["retry-after"]) * 1_000
+    return AttemptError(
+        code=_FAILURE_CODE.get(status, 500),
+        message=f"the deployment at {url} answered with status {status}",
+        doc_code=_DOC_CODES.get(status, "RT0012"),
+        next_retry_delay_ms=delay_ms,
+    )

@@ -1,0 +1,233 @@
+"""All attempts of an invoker: slots, the plan of each, what goes out to them after commits, retries."""
+
+import asyncio
+from collections import deque
+from typing import Final, Protocol
+
+from perdure.base.clock import Clock, Random
+from perdure.base.ids import InvocationId
+from perdure.codec.service_protocol import AttemptEncoder, negotiate
+from perdure.deployments.interface import DeploymentClient
+from perdure.model.deployment import Deployment, Handler
+from perdure.model.invocation import AttemptTimings
+from perdure.model.journal import AttemptError
+from perdure.registry.options import OptionsCache, ServerDefaults, effective_options
+from perdure.registry.retry import EffectiveRetryPolicy
+from perdure.registry.schema import Schema
+from services.invoker.attempt import Attempt, Plan
+from services.invoker.calls import CallResolver
+from services.invoker.loading import Loader
+from services.invoker.machine import events as facts
+from services.invoker.machine.events import RetryDue
+from services.invoker.machine.step import FailAttempt, RetryAttempt, StartAttempt
+from services.invoker.machine.view import Live
+from services.invoker.owner import Owner
+
+NOT_REGISTERED: Final = "no deployment was found to process the invocation"
+PIN_IS_GONE: Final = (
+    "the invocation has a deployment id associated, but it was not found in the registry. This might indicate that a deployment was "
+    "forcefully removed from the registry, but there are still in-flight invocations pinned to it"
+)
+
+
+class SchemaSource(Protocol):
+    """Where the present schema is."""
+
+    @property
+    def current(self) -> Schema: ...
+
+
+class _Refused(Exception):
+    def __init__(self, error: AttemptError) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
+class Attempts:
+    """Open attempts by invocation, and those that wait for a slot, in order of arrival."""
+
+    def __init__(
+        self,
+        *,
+        owner: Owner,
+        loader: Loader,
+        client: DeploymentClient,
+        schema: SchemaSource,
+        defaults: ServerDefaults,
+        clock: Clock,
+        random: Random,
+        slots: int,
+        message_bytes_max: int,
+    ) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.message_bytes_max = message_bytes_max
+        self.started = 0
+        self.retried = 0
+        self._owner = owner
+        self._loader = loader
+        self._client = client
+        self._schema = schema
+        self._defaults = defaults
+        self._options = OptionsCache(defaults)
+        self.resolver = CallResolver(self._options, clock, random)
+        self._clock = clock
+        self._random = random
+        self._slots = slots
+        self._open: dict[InvocationId, Attempt] = {}
+        self._waiting: deque[tuple[StartAttempt, float]] = deque()
+        self._encoders: dict[int, AttemptEncoder] = {}
+
+    @property
+    def schema(self) -> Schema:
+        return self._schema.current
+
+    @property
+    def open_count(self) -> int:
+        return len(self._open)
+
+    @property
+    def waiting_count(self) -> int:
+        return len(self._waiting)
+
+    # Starting.
+
+    def start(self, effect: StartAttempt) -> None:
+        """Open an attempt, or let it wait for a slot."""
+        earlier = self._open.get(effect.invocation_id)
+        if earlier is not None and earlier.number != effect.attempt:
+            earlier.abort()
+        now_s = self.loop.time()
+        if len(self._open) >= self._slots:
+            self._waiting.append((effect, now_s))
+        else:
+            self._prepare(effect, now_s)
+
+    def _prepare(self, effect: StartAttempt, since_s: float) -> None:
+        live = self._wanted(effect)
+        if live is None:
+            return
+        view = self._owner.partitions[effect.partition].view
+        if self._loader.is_prepared(view, live):
+            self._open_attempt(effect, since_s)
+        else:
+            self._loader.prepare(effect.partition, live, effect.attempt, lambda: self._open_attempt(effect, since_s))
+
+    def _wanted(self, effect: StartAttempt) -> Live | None:
+        live = self._owner.live(effect.invocation_id)
+        if live is None or live.attempt != effect.attempt or live.has_ended or live.is_open:
+            return None
+        return live
+
+    def _open_attempt(self, effect: StartAttempt, since_s: float) -> None:
+        live = self._wanted(effect)
+        if live is None:
+            return
+        try:
+            plan = self._plan(live)
+        except _Refused as refused:
+            self._feed_failure(effect.partition, live, refused.error, AttemptTimings(), self._defaults_policy())
+            return
+        state = None
+        target = live.record.target
+        if target.key is not None:
+            states = self._owner.partitions[effect.partition].view.states
+            state = states[target.service, target.key]
+            states.move_to_end((target.service, target.key))
+            state.pins += 1
+        attempt = Attempt(self, effect.partition, live, plan, state, waited_s=self.loop.time() - since_s)
+        self._open[live.id] = attempt
+        live.is_open = True
+        live.last_start_at_ms = self._clock.now_ms()
+        self.started += 1
+        attempt.open(self._client, live.last_start_at_ms)
+
+    def _plan(self, live: Live) -> Plan:
+        schema, target, pin = self._schema.current, live.record.target, live.record.pin
+        deployment = schema.deployment_of(target.service) if pin is None else schema.deployments.get(pin.deployment_id)
+        if deployment is None:
+            raise _Refused(AttemptError(500, NOT_REGISTERED if pin is None else PIN_IS_GONE, "RT0011"))
+        version = pin.protocol_version if pin is not None else _negotiated(deployment)
+        service = schema.service_at(deployment.id, target.service)
+        if service is None:
+            raise _Refused(AttemptError(500, NOT_REGISTERED, "RT0011"))
+        handler = service.handlers.get(target.handler)
+        if handler is None:
+            options = effective_options(service, Handler(target.handler, target.handler_type), defaults=self._defaults)
+        else:
+            options = self._options.of(schema, service, handler)
+        encoder = self._encoders.get(version)
+        if encoder is None:
+            encoder = self._encoders[version] = AttemptEncoder(version)
+        return Plan(deployment, version, encoder, options)
+
+    # Out to open attempts.
+
+    def open_attempt(self, invocation_id: InvocationId, number: int) -> Attempt | None:
+        """Return the open attempt of this number."""
+        attempt = self._open.get(invocation_id)
+        return attempt if attempt is not None and attempt.number == number else None
+
+    def stop(self, invocation_id: InvocationId, number: int) -> None:
+        """Give an attempt up."""
+        attempt = self.open_attempt(invocation_id, number)
+        if attempt is not None:
+            attempt.abort()
+
+    def stop_all(self, partition: int) -> None:
+        """Give all attempts of a partition up."""
+        for attempt in [attempt for attempt in self._open.values() if attempt.partition == partition]:
+            attempt.abort()
+
+    def break_off(self, effect: FailAttempt) -> None:
+        """Give an attempt up because of what it sent, and count that as its failure."""
+        attempt = self.open_attempt(effect.invocation_id, effect.attempt)
+        if attempt is not None:
+            attempt.abort()
+        live = self._owner.live(effect.invocation_id)
+        if live is None or live.attempt != effect.attempt:
+            return
+        policy = attempt.plan.options.retry_policy if attempt is not None else self._defaults_policy()
+        timings = attempt.timings() if attempt is not None else AttemptTimings()
+        self._feed_failure(self._owner.partition_of(live.id), live, effect.error, timings, policy)
+
+    def retry_later(self, effect: RetryAttempt) -> None:
+        """Report when the delay before a retry is over."""
+        self.retried += 1
+        due = RetryDue(effect.invocation_id, effect.attempt)
+        self.loop.call_later(effect.delay_ms / 1_000, self._owner.feed, effect.partition, due)
+
+    # The host of attempts.
+
+    def feed(self, attempt: Attempt, event: facts.Event) -> None:
+        """Feed what an attempt did."""
+        if not self._owner.feed(attempt.partition, event):
+            attempt.abort()
+
+    def fail(self, attempt: Attempt, error: AttemptError) -> None:
+        """Feed the failure of an attempt."""
+        self._feed_failure(attempt.partition, attempt.live, error, attempt.timings(), attempt.plan.options.retry_policy)
+
+    def closed(self, attempt: Attempt) -> None:
+        """Free the slot of an attempt, and give it to the one that waits longest."""
+        if self._open.get(attempt.live.id) is attempt:
+            del self._open[attempt.live.id]
+        if attempt.state is not None:
+            attempt.state.pins -= 1
+        while self._waiting and len(self._open) < self._slots:
+            effect, since_s = self._waiting.popleft()
+            self._prepare(effect, since_s)
+
+    def _feed_failure(self, partition: int, live: Live, error: AttemptError, timings: AttemptTimings, policy: EffectiveRetryPolicy) -> None:
+        event = facts.AttemptFailed(live.id, live.attempt, error, policy, self._random.fraction(), timings)
+        self._owner.feed(partition, event)
+
+    def _defaults_policy(self) -> EffectiveRetryPolicy:
+        return self._defaults.retry_policy
+
+
+def _negotiated(deployment: Deployment) -> int:
+    version = negotiate(deployment.protocol_version_min, deployment.protocol_version_max)
+    if version is None:
+        text = f"deployment {deployment.id} speaks protocol {deployment.protocol_version_min} to {deployment.protocol_version_max}"
+        raise _Refused(AttemptError(500, f"{text}, this server 5 to 6", "RT0013"))
+    return version

@@ -1,0 +1,81 @@
+"""Whom a handler's call reaches: the schema's part of a call command, and the id of the callee.
+
+Source: shared/spec/lifecycle.md, 5.1; shared/spec/service-protocol.md, 5.4.
+"""
+
+import msgspec
+
+from perdure.base import ids
+from perdure.base.clock import Clock, Random
+from perdure.base.ids import InvocationId
+from perdure.model.deployment import Handler, Service
+from perdure.model.invocation import Source
+from perdure.model.journal import Call, CallTarget, OneWayCall
+from perdure.model.target import HandlerType, ServiceType, Target
+from perdure.registry.options import OptionsCache
+from perdure.registry.schema import Schema
+from services.invoker.machine.commands.refusal import CommandRefused, error_of
+from services.invoker.machine.events import CallResolved
+from services.invoker.machine.events import CommandRefused as RefusedItem
+from services.invoker.machine.view import Live
+
+
+class CallResolver:
+    """Resolves call commands against the latest revisions."""
+
+    def __init__(self, options: OptionsCache, clock: Clock, random: Random) -> None:
+        self._options = options
+        self._clock = clock
+        self._random = random
+
+    def resolve(
+        self, schema: Schema, live: Live, command: Call | OneWayCall, *, wants_ack: bool, command_index: int
+    ) -> CallResolved | RefusedItem:
+        """Return the call with its callee, or why the attempt fails."""
+        try:
+            service, handler = _callee(schema, command.target)
+        except CommandRefused as refusal:
+            return RefusedItem(error_of(refusal, command, command_index))
+        target = Target(
+            service=service.name,
+            handler=handler.name,
+            key=command.target.key if service.service_type.is_keyed else None,
+            handler_type=handler.handler_type,
+            is_workflow=service.service_type is ServiceType.WORKFLOW,
+        )
+        idempotency_key = None if handler.handler_type is HandlerType.WORKFLOW else command.target.idempotency_key
+        retention = self._options.of(schema, service, handler).retention(idempotency_key is not None)
+        callee_id = self._callee_id(target, idempotency_key)
+        return CallResolved(
+            command=msgspec.structs.replace(command, callee_id=bytes(callee_id)),
+            target=target,
+            completion_retention_ms=retention.completion_ms,
+            journal_retention_ms=retention.journal_ms,
+            source=Source(kind="service", invocation_id=live.id, target=live.record.target),
+            wants_ack=wants_ack,
+        )
+
+    def _callee_id(self, target: Target, idempotency_key: str | None) -> InvocationId:
+        if target.handler_type is HandlerType.WORKFLOW:
+            assert target.key is not None
+            return ids.workflow_invocation_id(target.service, target.key)
+        if idempotency_key is not None:
+            return ids.idempotent_invocation_id(target.service, target.key, target.handler, idempotency_key)
+        uuid = ids.ulid(self._clock.now_ms(), self._random.bytes(10))
+        if target.key is not None:
+            return ids.invocation_id(ids.partition_key_of_key(target.key), uuid)
+        bucket = int.from_bytes(self._random.bytes(2), "big") % ids.SERVICE_BUCKETS
+        return ids.invocation_id(ids.partition_key_of_bucket(target.service, bucket), uuid)
+
+
+def _callee(schema: Schema, target: CallTarget) -> tuple[Service, Handler]:
+    service = schema.services.get(target.service)
+    handler = None if service is None else service.handlers.get(target.handler)
+    if service is None or handler is None:
+        raise CommandRefused(f"the service handler {target.service}/{target.handler} was not found", "RT0018")
+    if target.key and not service.service_type.is_keyed:
+        text = f"a key was provided, but the callee '{target.service}' is a Service. Only VirtualObjects or Workflows accept a key"
+        raise CommandRefused(text, "RT0017")
+    if target.idempotency_key is not None and not target.idempotency_key:
+        raise CommandRefused("the idempotency key provided in the request is empty", "RT0017")
+    return service, handler

@@ -1,0 +1,240 @@
+"""Reads from the store: partitions at takeover, look-ups for events, journals and state for attempts, timers, mail.
+
+What several events need in one turn of the loop is read in one transaction.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+import msgspec
+import structlog
+
+from perdure.base.errors import StoreError
+from perdure.base.ids import InvocationId
+from perdure.model.invocation import InvocationRecord
+from perdure.model.journal import Entry, StoredEntry
+from perdure.store.chunks import get_chunked, get_range_chunked
+from perdure.store.interface import ReadTransaction, Store
+from perdure.store.keyspace import PartitionKeys, range_of, unpack
+from perdure.store.ranges import scan
+from services.invoker.machine.events import Event
+from services.invoker.machine.timers import Timer, TimerKind
+from services.invoker.machine.view import CachedState, Live, ObjectKey, PartitionView, PromiseRecord
+from services.invoker.owner import OwnedPartition, Owner
+
+_decode_record = msgspec.msgpack.Decoder(InvocationRecord).decode
+_decode_entry = msgspec.msgpack.Decoder(StoredEntry).decode
+_decode_promise = msgspec.msgpack.Decoder(PromiseRecord).decode
+_ID_BYTES = 24
+
+log = structlog.get_logger("perdure.invoker")
+
+
+class _Lookup(msgspec.Struct, frozen=True):
+    owned: OwnedPartition
+    partition: int
+    event: Event
+    record_of: InvocationId | None
+    journal_of: InvocationId | None
+
+
+class _Preparation(msgspec.Struct, frozen=True):
+    owned: OwnedPartition
+    live: Live
+    attempt: int
+    then: Callable[[], None]
+
+
+class Loader:
+    """Batches the reads of one loop turn; feeds the owner when they are there."""
+
+    def __init__(self, owner: Owner, *, state_cache_keys: int) -> None:
+        self._owner = owner
+        self._state_cache_keys = state_cache_keys
+        self._lookups: list[_Lookup] = []
+        self._preparations: list[_Preparation] = []
+        self._is_scheduled = False
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # Look-ups for events.
+
+    def lookup(self, partition: int, event: Event) -> None:
+        """Read what an event needs, then apply it."""
+        owned = self._owner.partitions[partition]
+        machine = owned.machine
+        record_of = machine.lookup_of(event)
+        if record_of is not None:
+            owned.view.lookups[record_of] = owned.view.lookups.get(record_of, 0) + 1
+        self._lookups.append(_Lookup(owned, partition, event, record_of, machine.journal_of(event)))
+        self._schedule()
+
+    # Journal and state for attempts.
+
+    def prepare(self, partition: int, live: Live, attempt: int, then: Callable[[], None]) -> None:
+        """Read the journal and state that an attempt needs, then call `then` if that attempt is still wanted."""
+        self._preparations.append(_Preparation(self._owner.partitions[partition], live, attempt, then))
+        self._schedule()
+
+    def is_prepared(self, view: PartitionView, live: Live) -> bool:
+        """Whether an attempt can start from memory alone."""
+        if live.journal is None:
+            return False
+        target = live.record.target
+        return target.key is None or (target.service, target.key) in view.states
+
+    def trim(self, view: PartitionView) -> None:
+        """Let go of the state that was used longest ago, if nothing needs it and all its writes have committed."""
+        excess = len(view.states) - self._state_cache_keys
+        if excess <= 0:
+            return
+        for key in list(view.states)[: excess + 16]:
+            state = view.states[key]
+            if not state.pins and not state.pending_writes:
+                del view.states[key]
+
+    def _schedule(self) -> None:
+        if not self._is_scheduled:
+            self._is_scheduled = True
+            asyncio.get_running_loop().call_soon(self._start)
+
+    def _start(self) -> None:
+        self._is_scheduled = False
+        task = asyncio.ensure_future(self._read())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _read(self) -> None:
+        lookups, self._lookups = self._lookups, []
+        preparations, self._preparations = self._preparations, []
+        try:
+            found = await self._owner.store.read(lambda tr: _read_all(tr, lookups, preparations))
+        except StoreError as error:
+            log.error("store_read_failed", reason=error.message)
+            self._owner.drop_all()
+            self._owner.on_lost()
+            return
+        records, journals, states = found
+        for lookup in lookups:
+            self._finish_lookup(lookup, records, journals)
+        for preparation in preparations:
+            self._finish_preparation(preparation, journals, states)
+
+    def _finish_lookup(
+        self, lookup: _Lookup, records: dict[InvocationId, InvocationRecord], journals: dict[InvocationId, list[Entry]]
+    ) -> None:
+        owned, view = lookup.owned, lookup.owned.view
+        if self._owner.partitions.get(lookup.partition) is not owned:
+            return
+        if lookup.record_of is not None:
+            _unpin(view, lookup.record_of)
+            record = records.get(lookup.record_of)
+            if record is not None and lookup.record_of not in view.lives:
+                view.found[lookup.record_of] = record
+        if lookup.journal_of is not None:
+            view.journals[lookup.journal_of] = journals.get(lookup.journal_of, [])
+        self._owner.apply(owned, lookup.event)
+        view.found.clear()
+        view.journals.clear()
+        live = view.lives.get(lookup.record_of) if lookup.record_of is not None else None
+        if live is not None:
+            view.forget(live)
+
+    def _finish_preparation(
+        self, preparation: _Preparation, journals: dict[InvocationId, list[Entry]], states: dict[ObjectKey, CachedState]
+    ) -> None:
+        owned, live = preparation.owned, preparation.live
+        view = owned.view
+        if view.lives.get(live.id) is not live or live.attempt != preparation.attempt:
+            return
+        if live.journal is None:
+            entries = journals[live.id]
+            held = live.record.journal_length - len(live.tail)
+            owned.machine.journal_loaded(live, entries[:held])
+        target = live.record.target
+        if target.key is not None:
+            key = (target.service, target.key)
+            if key not in view.states:
+                view.states[key] = states[key]
+                self.trim(view)
+        preparation.then()
+
+
+def _read_all(
+    tr: ReadTransaction, lookups: list[_Lookup], preparations: list[_Preparation]
+) -> tuple[dict[InvocationId, InvocationRecord], dict[InvocationId, list[Entry]], dict[ObjectKey, CachedState]]:
+    records: dict[InvocationId, InvocationRecord] = {}
+    journals: dict[InvocationId, list[Entry]] = {}
+    states: dict[ObjectKey, CachedState] = {}
+    for lookup in lookups:
+        keys = lookup.owned.view.keys
+        if lookup.record_of is not None:
+            raw = get_chunked(tr, keys.invocation(lookup.record_of))
+            if raw is not None:
+                records[lookup.record_of] = _decode_record(raw)
+        if lookup.journal_of is not None:
+            journals[lookup.journal_of] = _read_journal(tr, keys, lookup.journal_of)
+    for preparation in preparations:
+        live, view = preparation.live, preparation.owned.view
+        if live.journal is None and live.id not in journals:
+            journals[live.id] = _read_journal(tr, view.keys, live.id)
+        target = live.record.target
+        if target.key is not None and (target.service, target.key) not in states:
+            states[target.service, target.key] = _read_state(tr, view.keys, target.service, target.key, has_promises=target.is_workflow)
+    return records, journals, states
+
+
+def _read_journal(tr: ReadTransaction, keys: PartitionKeys, invocation_id: InvocationId) -> list[Entry]:
+    rows = get_range_chunked(tr, *range_of(keys.journal(invocation_id)))
+    return [_decode_entry(raw).entry for _, raw in rows]
+
+
+def _read_state(tr: ReadTransaction, keys: PartitionKeys, service: str, key: str, *, has_promises: bool) -> CachedState:
+    rows = get_range_chunked(tr, *range_of(keys.state_of(service, key)))
+    promises = get_range_chunked(tr, *range_of(keys.promises_of(service, key))) if has_promises else []
+    return CachedState({_last(row): raw for row, raw in rows}, {_last_text(row): _decode_promise(raw) for row, raw in promises})
+
+
+def _last(key: bytes) -> bytes:
+    part = unpack(key)[-1]
+    assert isinstance(part, bytes)
+    return part
+
+
+def _last_text(key: bytes) -> str:
+    part = unpack(key)[-1]
+    assert isinstance(part, str)
+    return part
+
+
+def _unpin(view: PartitionView, invocation_id: InvocationId) -> None:
+    view.lookups[invocation_id] -= 1
+    if not view.lookups[invocation_id]:
+        del view.lookups[invocation_id]
+
+
+async def load_partition(store: Store, owned: OwnedPartition, horizon_ms: int) -> None:
+    """Read what an owner keeps in memory of a partition: unfinished invocations, counters, near timers."""
+    view = owned.view
+    async for page in scan(store, *range_of(view.keys.live), is_chunked=True):
+        for key, raw in page:
+            invocation_id = InvocationId(_last(key))
+            owned.machine.load(invocation_id, _decode_record(raw))
+    async for page in scan(store, *range_of(view.keys.counts)):
+        for key, raw in page:
+            view.counts[key] = int.from_bytes(raw, "little", signed=True)
+    await load_timers(store, view, horizon_ms)
+
+
+async def load_timers(store: Store, view: PartitionView, horizon_ms: int) -> None:
+    """Take timers up to `horizon_ms` into memory; from now on those are armed in memory as well."""
+    begin, _ = range_of(view.keys.timers)
+    if view.timer_horizon_ms:
+        begin = view.keys.timers_from(view.timer_horizon_ms)
+    view.timer_horizon_ms = horizon_ms
+    async for page in scan(store, begin, view.keys.timers_from(horizon_ms)):
+        for key, value in page:
+            at_ms, invocation_id, number = unpack(key)[-3:]
+            assert isinstance(at_ms, int)
+            assert isinstance(invocation_id, bytes)
+            assert isinstance(number, int)
+            view.arm(Timer(at_ms, InvocationId(invocation_id), number, TimerKind(value[0])))

@@ -1,0 +1,64 @@
+"""Reads the mailboxes of owned partitions when a doorbell rings, and now and then without one."""
+
+import asyncio
+
+from perdure.base.limits import SCAN_ROWS_MAX
+from perdure.store.interface import ReadTransaction
+from services.invoker.batch import mail_range
+from services.invoker.machine.events import MailReceived
+from services.invoker.machine.mail import decode
+from services.invoker.owner import OwnedPartition, Owner
+
+Rows = list[tuple[bytes, bytes]]
+
+
+class Mailboxes:
+    """Feeds messages in the order of their commits; a row is removed by the step that applies it."""
+
+    def __init__(self, owner: Owner, *, poll_s: float) -> None:
+        self._owner = owner
+        self._poll_s = poll_s
+        self._rung: set[int] = set()
+        self._bell = asyncio.Event()
+
+    def ring(self, partitions: set[int]) -> None:
+        """Say that there may be mail for these partitions; those of others are none of our business."""
+        ours = partitions & self._owner.partitions.keys()
+        if ours:
+            self._rung |= ours
+            self._bell.set()
+
+    async def run(self) -> None:
+        """Read whatever rang, and everything once per poll interval, until cancelled."""
+        while True:
+            try:
+                async with asyncio.timeout(self._poll_s):
+                    await self._bell.wait()
+            except TimeoutError:
+                self._rung |= self._owner.partitions.keys()
+            self._bell.clear()
+            rung, self._rung = self._rung, set()
+            await self._read(sorted(rung))
+
+    async def _read(self, partitions: list[int]) -> None:
+        wanted = [(number, self._owner.partitions[number]) for number in partitions if number in self._owner.partitions]
+        if not wanted:
+            return
+        pages = await self._owner.store.read(lambda tr: _pages(tr, wanted))
+        for (number, owned), rows in zip(wanted, pages, strict=True):
+            if self._owner.partitions.get(number) is owned:
+                self._feed(number, owned, rows)
+
+    def _feed(self, number: int, owned: OwnedPartition, rows: Rows) -> None:
+        for key, raw in rows:
+            if not self._owner.feed(number, MailReceived(decode(raw), key)):
+                return
+            owned.mail_after = key
+        if len(rows) == SCAN_ROWS_MAX:
+            self.ring({number})
+        elif not owned.own_mail:
+            owned.is_drained = True
+
+
+def _pages(tr: ReadTransaction, wanted: list[tuple[int, OwnedPartition]]) -> list[Rows]:
+    return [tr.get_range(*mail_range(owned.view.keys, owned.mail_after), limit=SCAN_ROWS_MAX) for _, owned in wanted]

@@ -1,0 +1,257 @@
+"""The owner of partitions: feeds events to their machines, commits what has gathered, then lets it out.
+
+One commit is in flight at a time, for all partitions; events that arrive meanwhile gather for the next one.
+Source: architecture, rules 1, 4, 5 and 6.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+import structlog
+
+from perdure.base.clock import Clock
+from perdure.base.errors import LeaseLost
+from perdure.base.ids import InvocationId, partition_of
+from perdure.base.limits import TRANSACTION_BYTES_MAX
+from perdure.store.interface import Store
+from perdure.store.keyspace import Keyspace
+from services.invoker.batch import Batch, Lease, encode_lease
+from services.invoker.machine.events import Event, MailReceived
+from services.invoker.machine.machine import PartitionMachine, seal
+from services.invoker.machine.mail import Mail
+from services.invoker.machine.step import Effect, Step
+from services.invoker.machine.view import Live, PartitionView
+
+log = structlog.get_logger("perdure.invoker")
+
+
+class Outlet(Protocol):
+    """Carries out effects, after the commit."""
+
+    def release(self, effects: list[Effect]) -> None: ...
+
+    def ring(self, partitions: set[int]) -> None:
+        """Tell the owners of these partitions that there is mail."""
+        ...
+
+    def stop_attempts(self, partition: int) -> None:
+        """Give up all attempts of a partition: it is no longer ours."""
+        ...
+
+
+class OwnedPartition:
+    """A partition that this process may write.
+
+    Attributes:
+        mail_after: The last mailbox row that was fed to the machine.
+        own_mail: Messages from our own partitions that are in the mailbox, so that later ones do not overtake them.
+        is_drained: Whether the mailbox has been empty since the takeover.
+        is_closing: It is being given away: nothing new is fed.
+    """
+
+    def __init__(self, machine: PartitionMachine, lease: Lease, lease_key: bytes) -> None:
+        self.machine = machine
+        self.lease = lease
+        self.lease_key = lease_key
+        self.lease_value = encode_lease(lease)
+        self.mail_after: bytes | None = None
+        self.own_mail = 0
+        self.is_drained = False
+        self.is_closing = False
+
+    @property
+    def view(self) -> PartitionView:
+        return self.machine.view
+
+
+class Owner:
+    """All partitions of one invoker, and the step that gathers for their next commit."""
+
+    def __init__(self, *, invoker_id: str, store: Store, keyspace: Keyspace, clock: Clock, partition_count: int) -> None:
+        self.invoker_id = invoker_id
+        self.sender = invoker_id.encode()
+        self.store = store
+        self.keyspace = keyspace
+        self.clock = clock
+        self.partition_count = partition_count
+        self.partitions: dict[int, OwnedPartition] = {}
+        self.outlet: Outlet
+        self.lookup: Callable[[int, Event], None]
+        """Reads what an event needs from the store, then calls `apply`."""
+        self.on_committed: Callable[[], None] = lambda: None
+        self.on_lost: Callable[[], None] = lambda: None
+        self.commits = 0
+        self.rows = 0
+        self.commit_seconds = 0.0
+        self._step = Step()
+        self._sealed: deque[Batch] = deque()
+        self._batch_number = 0
+        self._gathering_since_ms: int | None = None
+        self._in_flight_since_ms: int | None = None
+        self._wake = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    # Feeding.
+
+    def feed(self, partition: int, event: Event) -> bool:
+        """Apply an event, after reading what it needs; false if the partition is not (or no longer) ours."""
+        owned = self.partitions.get(partition)
+        if owned is None or owned.is_closing:
+            return False
+        machine = owned.machine
+        if machine.lookup_of(event) is None and machine.journal_of(event) is None:
+            self.apply(owned, event)
+        else:
+            self.lookup(partition, event)
+        return True
+
+    def apply(self, owned: OwnedPartition, event: Event) -> None:
+        """Apply an event whose needs are in the view."""
+        now_ms = self.clock.now_ms()
+        step = self._step
+        if isinstance(event, MailReceived) and event.mail_key.endswith(self.sender) and owned.own_mail:
+            owned.own_mail -= 1
+        owned.machine.apply(event, now_ms, step)
+        while step.outbox:
+            self._route(step, now_ms)
+        self.wake(now_ms)
+        if step.size_bytes > TRANSACTION_BYTES_MAX:
+            self._seal()
+
+    def apply_restore(self, owned: OwnedPartition) -> None:
+        """Let a loaded partition go on where its last owner stopped."""
+        now_ms = self.clock.now_ms()
+        owned.machine.restore(now_ms, self._step)
+        self.wake(now_ms)
+
+    def wake(self, now_ms: int) -> None:
+        """Let the commit loop take what has gathered."""
+        if self._gathering_since_ms is None:
+            self._gathering_since_ms = now_ms
+            self._idle.clear()
+            self._wake.set()
+
+    def live(self, invocation_id: InvocationId) -> Live | None:
+        """Return an invocation of one of our partitions."""
+        owned = self.partitions.get(self.partition_of(invocation_id))
+        return None if owned is None else owned.view.lives.get(invocation_id)
+
+    def partition_of(self, invocation_id: InvocationId) -> int:
+        """Return the partition that an invocation lives in."""
+        return partition_of(invocation_id, self.partition_count)
+
+    def _route(self, step: Step, now_ms: int) -> None:
+        outbox, step.outbox = step.outbox, []
+        for partition, mail in outbox:
+            owned = self.partitions.get(partition)
+            if owned is not None and _takes_directly(owned, mail):
+                owned.machine.apply(MailReceived(mail), now_ms, step)
+                continue
+            if owned is not None:
+                owned.own_mail += 1
+            step.mailed.append((partition, mail))
+            assert step.touched, "what sends also changes its own partition"
+
+    # Committing.
+
+    async def run(self) -> None:
+        """Commit what has gathered, then let it out, until cancelled."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            self._seal()
+            while self._sealed:
+                await self._commit(self._sealed.popleft())
+                self._seal()
+            if self._gathering_since_ms is None:
+                self._idle.set()
+
+    async def settle(self) -> None:
+        """Wait until everything fed so far has committed."""
+        await self._idle.wait()
+
+    def stalled_ms(self, now_ms: int) -> int:
+        """Return the age of the oldest event that has not committed."""
+        since = [at for at in (self._gathering_since_ms, self._in_flight_since_ms) if at is not None]
+        return max(0, now_ms - min(since)) if since else 0
+
+    def drop_all(self) -> None:
+        """Forget every partition and all that has not committed; nothing of it was visible to anyone."""
+        for partition in list(self.partitions):
+            self.drop(partition)
+        self._step = Step()
+        self._sealed.clear()
+        self._gathering_since_ms = None
+
+    def drop(self, partition: int) -> None:
+        """Forget one partition; what it had must have committed, or be lost with `drop_all`."""
+        self.outlet.stop_attempts(partition)
+        self.partitions.pop(partition, None)
+
+    def _seal(self) -> None:
+        step = self._step
+        if step.is_empty:
+            self._gathering_since_ms = None
+            return
+        self._step = Step()
+        for live in step.dirty.values():
+            seal(self._view_of(live), live, step)
+            live.pending_writes += 1
+        for state in step.states:
+            state.pending_writes += 1
+        self._batch_number += 1
+        number = self.sender + self._batch_number.to_bytes(8, "big")
+        leases = {owned.lease_key: owned.lease_value for owned in (self.partitions[partition] for partition in step.touched)}
+        self._sealed.append(Batch(step, number, leases, self.keyspace, self.sender))
+        self._in_flight_since_ms = self._in_flight_since_ms or self._gathering_since_ms
+        self._gathering_since_ms = None
+
+    def _view_of(self, live: Live) -> PartitionView:
+        return self.partitions[self.partition_of(live.id)].view
+
+    async def _commit(self, batch: Batch) -> None:
+        step = batch.step
+        started = asyncio.get_running_loop().time()
+        if step.touched:
+            try:
+                await self.store.transact(batch.write)
+            except LeaseLost as error:
+                log.warning("lease_lost", reason=error.message, partitions=sorted(step.touched))
+                self.drop_all()
+                self._in_flight_since_ms = None
+                self.on_lost()
+                return
+        self.commits += 1
+        self.rows += len(step.writes)
+        self.commit_seconds += asyncio.get_running_loop().time() - started
+        if not self._sealed:
+            self._in_flight_since_ms = None
+        self._release(batch)
+
+    def _release(self, batch: Batch) -> None:
+        step = batch.step
+        for live, length in batch.lengths:
+            live.pending_writes -= 1
+            live.durable_length = length
+            owned = self.partitions.get(self.partition_of(live.id))
+            if live.has_ended and owned is not None:
+                owned.view.forget(live)
+        for state in step.states:
+            state.pending_writes -= 1
+        for partition, timer in step.fired:
+            if partition in self.partitions:
+                self.partitions[partition].view.armed.discard(timer)
+        self.outlet.release(step.after_commit)
+        if step.mailed:
+            self.outlet.ring({partition for partition, _ in step.mailed})
+        self.on_committed()
+
+
+def _takes_directly(owned: OwnedPartition, mail: Mail) -> bool:
+    if not owned.is_drained or owned.own_mail or owned.is_closing:
+        return False
+    event = MailReceived(mail)
+    return owned.machine.lookup_of(event) is None and owned.machine.journal_of(event) is None

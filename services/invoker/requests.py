@@ -1,0 +1,126 @@
+"""Takes what other processes ask of our partitions, and answers what only this process knows."""
+
+import asyncio
+from collections.abc import Coroutine
+
+import msgspec
+import structlog
+
+from perdure.base.clock import Clock, Random
+from perdure.base.ids import ulid
+from perdure.bus.interface import Bus
+from perdure.bus.messages import (
+    VERSION,
+    Invoke,
+    LiveInvocation,
+    LiveInvocations,
+    NotOwner,
+    Operate,
+    Overloaded,
+    OwnerReplies,
+    OwnerReply,
+    OwnerRequest,
+    OwnerRequests,
+    decoder_of,
+    encode,
+)
+from perdure.bus.subjects import Subjects
+from perdure.model.invocation import Status
+from perdure.store.blobs import delete_blob, get_blob
+from services.invoker.machine.events import RequestReceived
+from services.invoker.machine.view import Live
+from services.invoker.owner import Owner
+
+log = structlog.get_logger("perdure.invoker")
+_LIVE_MAX = 5_000
+"""Live invocations in one answer; a bus message holds no more."""
+
+
+class Requests:
+    """The invoker's side of the bus."""
+
+    def __init__(self, *, owner: Owner, bus: Bus, subjects: Subjects, clock: Clock, random: Random, invocations_max: int) -> None:
+        self._owner = owner
+        self._bus = bus
+        self._subjects = subjects
+        self._clock = clock
+        self._random = random
+        self._invocations_max = invocations_max
+        self._decoder = decoder_of(OwnerRequests)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.received = 0
+
+    async def subscribe(self) -> None:
+        """Begin to take requests."""
+        await self._bus.subscribe(self._subjects.owner(self._owner.invoker_id), self._receive)
+        await self._bus.subscribe(self._subjects.live, self._tell_live)
+
+    def _receive(self, payload: bytes, reply_subject: str) -> None:
+        if not payload:
+            self._bus.publish(reply_subject, b"")  # somebody asks whether we live
+            return
+        try:
+            batch = self._decoder.decode(payload)
+        except msgspec.DecodeError as error:
+            log.warning("requests_unreadable", reason=str(error))
+            return
+        self.received += len(batch.requests)
+        refused = [reply for request in batch.requests if (reply := self._take(batch.reply_subject, request)) is not None]
+        if refused:
+            self._bus.publish(batch.reply_subject, encode(OwnerReplies(VERSION, refused)))
+
+    def _take(self, reply_subject: str, request: OwnerRequest) -> OwnerReply | None:
+        partition = self._owner.partition_of(request.invocation_id)
+        owned = self._owner.partitions.get(partition)
+        if owned is None or owned.is_closing:
+            return NotOwner(request.request_id)
+        if isinstance(request, Invoke):
+            if len(owned.view.lives) * len(self._owner.partitions) > self._invocations_max:
+                return Overloaded(request.request_id)
+            if request.body_blob_id is not None:
+                self._spawn(self._fetch_and_feed(partition, reply_subject, request, request.body_blob_id))
+                return None
+        new_uuid = ulid(self._clock.now_ms(), self._random.bytes(10)) if isinstance(request, Operate) else b""
+        self._owner.feed(partition, RequestReceived(reply_subject, request, new_uuid))
+        return None
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _fetch_and_feed(self, partition: int, reply_subject: str, request: Invoke, blob_id: bytes) -> None:
+        body = await get_blob(self._owner.store, self._owner.keyspace, blob_id)
+        if body is None and self._owner.live(request.invocation_id) is None:
+            return  # not there yet, or an earlier delivery had it and has ended: the ingress asks again
+        request = msgspec.structs.replace(request, body=body or b"", body_blob_id=None)
+        if not self._owner.feed(partition, RequestReceived(reply_subject, request)):
+            self._bus.publish(reply_subject, encode(OwnerReplies(VERSION, [NotOwner(request.request_id)])))
+            return
+        await self._owner.settle()
+        if self._owner.live(request.invocation_id) is not None:
+            await delete_blob(self._owner.store, self._owner.keyspace, blob_id)
+
+    def _tell_live(self, _payload: bytes, reply_subject: str) -> None:
+        lives = [live for owned in self._owner.partitions.values() for live in owned.view.lives.values()]
+        told = [_tell(live) for live in lives if live.record.status is Status.INVOKED and not live.has_ended][:_LIVE_MAX]
+        self._bus.publish(reply_subject, encode(LiveInvocations(VERSION, self._owner.invoker_id, told)))
+
+
+def _tell(live: Live) -> LiveInvocation:
+    failure = live.last_failure
+    status = "running" if live.is_open else "backing-off" if live.next_retry_at_ms is not None else "ready"
+    return LiveInvocation(
+        invocation_id=live.id,
+        status=status,
+        retry_count=live.failures + (1 if live.is_open else 0),
+        last_start_at_ms=live.last_start_at_ms,
+        next_retry_at_ms=live.next_retry_at_ms,
+        last_failure=None if failure is None else f"[{failure.code}] {failure.message}",
+        last_failure_code=None if failure is None else failure.doc_code,
+        last_attempt_deployment_id=None if live.record.pin is None else live.record.pin.deployment_id,
+        last_attempt_server=live.last_server,
+        related_command_index=None if failure is None else failure.related_command_index,
+        related_command_name=None if failure is None else failure.related_command_name,
+        related_command_type=None if failure is None else failure.related_command_type,
+    )
