@@ -1,0 +1,21 @@
+"""Settings of the sql process."""
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from perdure.base.durations import DurationMs, SizeBytes
+from perdure.base.limits import MIB
+from perdure.process.config import CommonConfig
+
+
+class SqlConfig(CommonConfig, frozen=True, kw_only=True):
+    """What the sql process needs to know beside the common settings."""
+
+    bind: Annotated[str, Meta(description="address to listen on")] = "0.0.0.0"  # noqa: S104 - clients come from anywhere
+    port: Annotated[int, Meta(description="port to listen on; 0 takes any free one", ge=0, le=65535)] = 9071
+    connections_max: Annotated[int, Meta(description="sessions at a time, beyond which clients are refused", ge=1)] = 100
+    query_timeout: Annotated[DurationMs, Meta(description="how long one statement may take")] = 60_000
+    query_memory_limit: Annotated[SizeBytes, Meta(description="what one statement may hold beside the rows that it reads")] = 128 * MIB
+    result_rows_limit: Annotated[int, Meta(description="rows that one statement may return", ge=1)] = 1_000_000
+    result_size_limit: Annotated[SizeBytes, Meta(description="bytes that one statement may return")] = 256 * MIB

@@ -1,0 +1,252 @@
+"""One client's session: messages in, answers out. Statements run one at a time, in the order in which they came."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
+
+import msgspec
+from structlog.typing import FilteringBoundLogger
+
+from perdure.codec.pgwire import backend
+from perdure.codec.pgwire import frontend as fe
+from perdure.codec.pgwire.backend import Column
+from perdure.codec.pgwire.values import InvalidParameter, Oid, Parameter, decode_parameter
+from perdure.query.engine import Engine
+from perdure.query.errors import INTERNAL, QUERY_CANCELED, QueryError
+from services.sql.execution import Executor, Outcome
+from services.sql.portal import ResultLimits, RowStream, spread
+from services.sql.statements import Kind, Statement, parse, split
+
+_ROWS_AT_A_TIME: Final = 1_000
+_MANY_STATEMENTS: Final = "cannot insert multiple commands into a prepared statement"
+
+Send = Callable[[bytes], Awaitable[None]]
+
+
+class _Prepared:
+    def __init__(self, statement: Statement, oids: Sequence[int]) -> None:
+        self.statement = statement
+        self.oids = oids
+        self.described: Sequence[Column] | None = None
+
+
+class _Portal:
+    def __init__(self, prepared: _Prepared, parameters: Sequence[Parameter], formats: Sequence[int]) -> None:
+        self.prepared = prepared
+        self.parameters = parameters
+        self.formats = formats
+        self.outcome: Outcome | None = None
+        self.stream: RowStream | None = None
+
+
+class SessionLimits(msgspec.Struct, frozen=True):
+    """What a session may ask for."""
+
+    query_timeout_ms: int
+    result: ResultLimits
+
+
+class Session:
+    """Everything between startup and farewell.
+
+    Args:
+        send: Takes bytes for the client, and waits where the client is slow.
+    """
+
+    def __init__(self, engine: Engine, startup: fe.Startup, limits: SessionLimits, send: Send, log: FilteringBoundLogger) -> None:
+        self._executor = Executor(engine, startup.parameters)
+        self._limits = limits
+        self._send = send
+        self._log = log
+        self._prepared: dict[str, _Prepared] = {}
+        self._portals: dict[str, _Portal] = {}
+        self._is_skipping = False
+        self._deadline: asyncio.Timeout | None = None
+        self._is_cut = False
+
+    def cut(self) -> None:
+        """End the statement that is running, if any, as its client or an operator asks."""
+        if self._deadline is not None and not self._deadline.expired():
+            self._is_cut = True
+            self._deadline.reschedule(asyncio.get_running_loop().time())
+
+    async def receive(self, message: fe.FrontendMessage) -> None:
+        """Do what a message asks, and answer it."""
+        if isinstance(message, fe.Query):
+            await self._attempt(self._simple_query(message.sql))
+            await self._send(backend.ready_for_query(self._executor.transaction_status))
+        elif isinstance(message, fe.Sync):
+            self._is_skipping = False
+            if self._executor.transaction_status == b"I":
+                self._portals.clear()
+            await self._send(backend.ready_for_query(self._executor.transaction_status))
+        elif not self._is_skipping:
+            self._is_skipping = not await self._attempt(self._extended(message))
+
+    async def _attempt(self, work: Awaitable[None]) -> bool:
+        """Return whether `work` was done; the client knows what went wrong otherwise."""
+        error: QueryError
+        self._is_cut = False
+        try:
+            async with asyncio.timeout(self._limits.query_timeout_ms / 1_000) as self._deadline:
+                await work
+        except QueryError as caught:
+            error = caught
+        except TimeoutError:
+            reason = "user request" if self._is_cut else "statement timeout"
+            error = QueryError(QUERY_CANCELED, f"canceling statement due to {reason}")
+        except (ConnectionError, fe.PostgresProtocolError):
+            raise
+        except Exception:
+            self._log.exception("statement_failed")
+            error = QueryError(INTERNAL, "internal error; the server's log tells more")
+        else:
+            return True
+        finally:
+            self._deadline = None
+        self._executor.fail()
+        await self._send(backend.error_response("ERROR", error.sqlstate, error.message))
+        return False
+
+    # ---- simple protocol
+
+    async def _simple_query(self, sql: str) -> None:
+        statements = split(sql)
+        if not statements:
+            await self._send(backend.EMPTY_QUERY_RESPONSE)
+        for statement in statements:
+            outcome = await self._run(statement, ())
+            if outcome.columns is None or outcome.pages is None:
+                await self._send(backend.command_complete(outcome.tag))
+                continue
+            formats = [0] * len(outcome.columns)
+            await self._send(backend.row_description(outcome.columns, formats))
+            stream = RowStream(outcome.pages, outcome.columns, formats, self._limits.result)
+            await self._send_rows(stream, 0)
+            await self._send(backend.command_complete(_tag(outcome, stream.rows)))
+
+    async def _run(self, statement: Statement, parameters: Sequence[Parameter]) -> Outcome:
+        if statement.kind is Kind.DEALLOCATE:
+            self._deallocate(statement)
+        return await self._executor.run(statement, parameters)
+
+    async def _send_rows(self, stream: RowStream, rows_max: int) -> None:
+        sent_before = stream.rows
+        while not stream.is_exhausted:
+            room = rows_max - (stream.rows - sent_before) if rows_max else _ROWS_AT_A_TIME
+            if room == 0:
+                return
+            if encoded := await stream.take(min(room, _ROWS_AT_A_TIME)):
+                await self._send(encoded)
+
+    def _deallocate(self, statement: Statement) -> None:
+        name = statement.sql.split()[-1].strip('";')
+        if name.lower() == "all":
+            self._prepared.clear()
+        elif self._prepared.pop(name, None) is None:
+            raise QueryError("26000", f'prepared statement "{name}" does not exist')
+
+    # ---- extended protocol
+
+    async def _extended(self, message: fe.FrontendMessage) -> None:
+        match message:
+            case fe.Parse():
+                self._parse(message)
+                await self._send(backend.PARSE_COMPLETE)
+            case fe.Bind():
+                self._bind(message)
+                await self._send(backend.BIND_COMPLETE)
+            case fe.DescribeStatement(name):
+                await self._describe_statement(self._prepared_of(name))
+            case fe.DescribePortal(name):
+                await self._describe_portal(self._portal_of(name))
+            case fe.Execute(name, rows_max):
+                await self._execute(self._portal_of(name), rows_max)
+            case fe.CloseStatement(name):
+                self._prepared.pop(name, None)
+                await self._send(backend.CLOSE_COMPLETE)
+            case fe.ClosePortal(name):
+                self._portals.pop(name, None)
+                await self._send(backend.CLOSE_COMPLETE)
+            case fe.Flush():
+                pass
+            case _:
+                raise fe.PostgresProtocolError(f"unexpected message {type(message).__name__}")
+
+    def _parse(self, message: fe.Parse) -> None:
+        if message.statement and message.statement in self._prepared:
+            raise QueryError("42P05", f'prepared statement "{message.statement}" already exists')
+        parts = split(message.sql)
+        if len(parts) > 1:
+            raise QueryError("42601", _MANY_STATEMENTS)
+        statement = parts[0] if parts else parse("")
+        oids = list(message.parameter_oids) + [0] * (statement.parameter_count - len(message.parameter_oids))
+        oids = [oid or statement.parameter_casts.get(number, Oid.TEXT) for number, oid in enumerate(oids, 1)]
+        self._prepared[message.statement] = _Prepared(statement, oids)
+
+    def _bind(self, message: fe.Bind) -> None:
+        prepared = self._prepared_of(message.statement)
+        if message.portal and message.portal in self._portals:
+            raise QueryError("42P03", f'portal "{message.portal}" already exists')
+        if len(message.parameters) != len(prepared.oids):
+            raise QueryError("08P01", f"{len(message.parameters)} parameters for a statement that has {len(prepared.oids)}")
+        codes = spread(message.parameter_formats, len(message.parameters))
+        try:
+            values = [decode_parameter(*given) for given in zip(message.parameters, prepared.oids, codes, strict=True)]
+        except InvalidParameter as error:
+            raise QueryError("22P02", str(error)) from None
+        self._portals[message.portal] = _Portal(prepared, values, message.result_formats)
+
+    def _prepared_of(self, name: str) -> _Prepared:
+        prepared = self._prepared.get(name)
+        if prepared is None:
+            raise QueryError("26000", f'prepared statement "{name}" does not exist')
+        return prepared
+
+    def _portal_of(self, name: str) -> _Portal:
+        portal = self._portals.get(name)
+        if portal is None:
+            raise QueryError("34000", f'portal "{name}" does not exist')
+        return portal
+
+    async def _describe_statement(self, prepared: _Prepared) -> None:
+        await self._send(backend.parameter_description(prepared.oids))
+        prepared.described = await self._executor.describe(prepared.statement, None if prepared.oids else ())
+        await self._send_columns(prepared.described, ())
+
+    async def _describe_portal(self, portal: _Portal) -> None:
+        columns = portal.prepared.described
+        if columns is None:
+            columns = await self._executor.describe(portal.prepared.statement, portal.parameters)
+        await self._send_columns(columns, portal.formats)
+
+    async def _send_columns(self, columns: Sequence[Column] | None, formats: Sequence[int]) -> None:
+        if columns is None:
+            await self._send(backend.NO_DATA)
+        else:
+            await self._send(backend.row_description(columns, spread(formats, len(columns))))
+
+    async def _execute(self, portal: _Portal, rows_max: int) -> None:
+        statement = portal.prepared.statement
+        if statement.kind is Kind.EMPTY:
+            await self._send(backend.EMPTY_QUERY_RESPONSE)
+            return
+        outcome = portal.outcome
+        if outcome is None:
+            outcome = portal.outcome = await self._run(statement, portal.parameters)
+            if outcome.columns is not None and outcome.pages is not None:
+                columns = portal.prepared.described or outcome.columns
+                portal.stream = RowStream(outcome.pages, columns, spread(portal.formats, len(columns)), self._limits.result)
+        if portal.stream is None:
+            await self._send(backend.command_complete(outcome.tag))
+            return
+        rows_before = portal.stream.rows
+        await self._send_rows(portal.stream, rows_max)
+        if portal.stream.is_exhausted:
+            await self._send(backend.command_complete(_tag(outcome, portal.stream.rows - rows_before)))
+        else:
+            await self._send(backend.PORTAL_SUSPENDED)
+
+
+def _tag(outcome: Outcome, rows: int) -> str:
+    return f"{outcome.tag} {rows}" if outcome.tag == "SELECT" else outcome.tag
