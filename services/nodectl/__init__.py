@@ -1,0 +1,1 @@
+"""Observes the whole suite: health and metrics of every process."""

@@ -52,7 +52,7 @@ class Setting(msgspec.Struct, frozen=True):
 
     def parse(self, text: str, where: str) -> object:
         """Return the value of a text from a flag or a variable."""
-        if typing.get_origin(_bare(self.type)) is list:
+        if self._is_sequence:
             return self._convert([part.strip() for part in text.split(",") if part.strip()], where)
         return self.convert(text, where)
 
@@ -71,6 +71,10 @@ class Setting(msgspec.Struct, frozen=True):
             raise ConfigurationError(f"{where}: {error.message}") from None
         return self._convert(value, where)
 
+    @property
+    def _is_sequence(self) -> bool:
+        return typing.get_origin(_bare(self.type)) in (list, tuple)
+
     def _convert(self, value: object, where: str) -> object:
         try:
             return msgspec.convert(value, self.type, strict=False)
@@ -85,7 +89,7 @@ class Setting(msgspec.Struct, frozen=True):
             return format_size_bytes(self.default)
         if isinstance(self.default, bool):
             return str(self.default).lower()
-        if typing.get_origin(_bare(self.type)) is list:
+        if self._is_sequence:
             return ",".join(map(str, self.default)) or "empty"
         return str(self.default) if self.default not in ("", None) else "empty"
 

@@ -1,0 +1,1 @@
+"""Remote procedure calls over HTTP as ASGI carries it: gRPC."""

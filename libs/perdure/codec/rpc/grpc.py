@@ -1,0 +1,155 @@
+"""The server's side of one gRPC call, as ASGI carries it: headers and body chunks in, request messages and ASGI messages out.
+
+A message is a byte (1 where it is compressed), its length (u32, big-endian) and its bytes. The status follows in the trailers. Source: the gRPC over HTTP/2 protocol description. Holds at most one incomplete message.
+"""
+
+import struct
+import zlib
+from collections.abc import Iterable
+from typing import Any, Final
+
+from perdure.codec.rpc.status import CallFailed, Status, encode_text, parse_timeout_ms
+
+ASGIMessage = dict[str, Any]  # what ASGI calls a message: a dictionary with a type and keys that depend on it
+Header = tuple[bytes, bytes]
+
+ENCODINGS: Final = (b"identity", b"gzip")
+_PREFIX: Final = struct.Struct(">BI")
+_GZIP_WINDOW: Final = 31
+
+
+def is_grpc(headers: Iterable[Header]) -> bool:
+    """Tell whether a request is a gRPC call (not gRPC-Web)."""
+    content_type = next((value for name, value in headers if name == b"content-type"), b"")
+    return content_type == b"application/grpc" or content_type.startswith((b"application/grpc+", b"application/grpc;"))
+
+
+class MessageDecoder:
+    """Cut a body into messages.
+
+    Args:
+        message_bytes_max: Messages above this, compressed or not, fail with RESOURCE_EXHAUSTED.
+        encoding: What the header `grpc-encoding` says.
+    """
+
+    def __init__(self, *, message_bytes_max: int, encoding: bytes = b"identity") -> None:
+        assert message_bytes_max > 0
+        self._message_bytes_max = message_bytes_max
+        self._encoding = encoding
+        self._buffer = bytearray()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no part of a message waits for the rest."""
+        return not self._buffer
+
+    def receive(self, data: bytes) -> list[bytes]:
+        """Return the messages that `data` completes, uncompressed.
+
+        Raises:
+            CallFailed: Too large, compressed in an unknown way, or malformed.
+        """
+        self._buffer += data
+        messages: list[bytes] = []
+        start = 0
+        while len(self._buffer) - start >= _PREFIX.size:
+            flag, length = _PREFIX.unpack_from(self._buffer, start)
+            if length > self._message_bytes_max:
+                raise CallFailed(Status.RESOURCE_EXHAUSTED, f"message of {length} bytes, limit {self._message_bytes_max}")
+            end = start + _PREFIX.size + length
+            if end > len(self._buffer):
+                break
+            messages.append(self._decompress(flag, bytes(self._buffer[start + _PREFIX.size : end])))
+            start = end
+        del self._buffer[:start]
+        return messages
+
+    def _decompress(self, flag: int, message: bytes) -> bytes:
+        if flag == 0:
+            return message
+        if flag != 1:
+            raise CallFailed(Status.INTERNAL, f"message with the unknown flag {flag}")
+        if self._encoding != b"gzip":
+            name = self._encoding.decode("latin-1")
+            raise CallFailed(Status.UNIMPLEMENTED, f"messages in the encoding {name} are not understood")
+        unzip = zlib.decompressobj(_GZIP_WINDOW)
+        try:
+            whole = unzip.decompress(message, self._message_bytes_max + 1)
+        except zlib.error as error:
+            raise CallFailed(Status.INTERNAL, f"message is not gzip: {error}") from None
+        if len(whole) > self._message_bytes_max:
+            raise CallFailed(Status.RESOURCE_EXHAUSTED, f"message of more than {self._message_bytes_max} bytes when uncompressed")
+        if not unzip.eof:
+            raise CallFailed(Status.INTERNAL, "message is not gzip: it ends too early")
+        return whole
+
+
+def encode_message(message: bytes) -> bytes:
+    """Return a message with its prefix, uncompressed."""
+    return _PREFIX.pack(0, len(message)) + message
+
+
+class ServerCall:
+    """One call: what the client sends is received, what is answered becomes ASGI messages.
+
+    Raises:
+        CallFailed: The request headers ask for what does not exist.
+    """
+
+    def __init__(self, headers: Iterable[Header], *, message_bytes_max: int) -> None:
+        by_name = dict(headers)
+        encoding = by_name.get(b"grpc-encoding", b"identity")
+        self._decoder = MessageDecoder(message_bytes_max=message_bytes_max, encoding=encoding)
+        self._content_type = by_name.get(b"content-type", b"application/grpc")
+        self._request: bytes | None = None
+        self._is_started = False
+        self._timeout = by_name.get(b"grpc-timeout")
+
+    def timeout_ms(self) -> int | None:
+        """Return how long the client waits, or None.
+
+        Raises:
+            CallFailed: The header is malformed.
+        """
+        return None if self._timeout is None else parse_timeout_ms(self._timeout)
+
+    def receive(self, body: bytes, *, is_last: bool) -> bytes | None:
+        """Take in a part of the body; return the one request message once all of it is there.
+
+        Raises:
+            CallFailed: Malformed, too large, or not exactly one message.
+        """
+        for message in self._decoder.receive(body):
+            if self._request is not None:
+                raise CallFailed(Status.UNIMPLEMENTED, "the method takes one message")
+            self._request = message
+        if not is_last:
+            return None
+        if self._request is None or not self._decoder.is_empty:
+            raise CallFailed(Status.INTERNAL, "the request ended before its message did")
+        return self._request
+
+    def send(self, message: bytes) -> list[ASGIMessage]:
+        """Return the ASGI messages that carry a response message."""
+        return [*self._start(), {"type": "http.response.body", "body": encode_message(message), "more_body": True}]
+
+    def end(self, status: Status, text: str = "") -> list[ASGIMessage]:
+        """Return the ASGI messages that end the call with its status in the trailers.
+
+        Also where there is no message: ASGI has no response of headers alone, and grpcio takes an empty body in its place for an error.
+        """
+        fields: list[Header] = [(b"grpc-status", b"%d" % status)]
+        if text:
+            fields.append((b"grpc-message", encode_text(text)))
+        return [
+            *self._start(),
+            {"type": "http.response.body", "body": b"", "more_body": False},
+            {"type": "http.response.trailers", "headers": fields, "more_trailers": False},
+        ]
+
+    def _start(self) -> list[ASGIMessage]:
+        if self._is_started:
+            return []
+        self._is_started = True
+        headers = [(b"content-type", self._content_type), (b"grpc-accept-encoding", b",".join(ENCODINGS))]
+        return [{"type": "http.response.start", "status": 200, "headers": headers, "trailers": True}]

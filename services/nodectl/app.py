@@ -1,0 +1,135 @@
+"""Wiring of the nodectl process: its paths, and where their answers come from."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Final
+
+import msgspec
+
+from perdure.base.errors import StoreError
+from perdure.bus.messages import MetricsSnapshot, decoder_of
+from perdure.codec.rpc.grpc import is_grpc
+from perdure.process.http import serve_asgi
+from perdure.process.runtime import HeartbeatFacts, Runtime
+from perdure.store.format import prepare
+from perdure.store.interface import ReadTransaction
+from perdure.store.keyspace import Keyspace
+from services.nodectl import metrics
+from services.nodectl.config import NodectlConfig
+from services.nodectl.health import Health, health_of
+from services.nodectl.rpc import HealthRpc, Receive, Send
+
+JSON: Final = "application/json"
+TEXT: Final = "text/plain; charset=utf-8"
+
+_Answer = tuple[int, str, bytes]
+
+
+async def serve(runtime: Runtime[NodectlConfig]) -> None:
+    """Serve until the process is to stop."""
+    config = runtime.config
+    keyspace = Keyspace(config.root)
+    partitions = await prepare(runtime.store, keyspace, config.partitions)
+    nodectl = Nodectl(runtime, keyspace, partitions)
+    address = ""
+    runtime.heartbeat_source = lambda: HeartbeatFacts(address=address)
+
+    def listening(where: str) -> None:
+        nonlocal address
+        address = where
+        runtime.set_ready(True)
+
+    await serve_asgi(
+        nodectl,
+        bind=config.bind,
+        port=config.port,
+        stopping=runtime.stopping,
+        grace_ms=config.shutdown_grace,
+        on_listening=listening,
+    )
+
+
+class Nodectl:
+    """The ASGI application: `/health`, `/ready`, `/metrics` and gRPC health on one port."""
+
+    def __init__(self, runtime: Runtime[NodectlConfig], keyspace: Keyspace, partitions: int) -> None:
+        self._runtime = runtime
+        self._keyspace = keyspace
+        self._partitions = partitions
+        self._snapshots = decoder_of(MetricsSnapshot)
+        self._rpc = HealthRpc(self._is_serving, runtime.stopping)
+        self._routes: dict[str, Callable[[], Awaitable[_Answer]]] = {
+            "/health": self._answer_health,
+            "/ready": self._answer_ready,
+            "/metrics": self._answer_metrics,
+        }
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        assert scope["type"] == "http"
+        if is_grpc(scope["headers"]):
+            await self._rpc.handle(scope, receive, send)
+            return
+        status, content_type, body = await self._answer(scope["method"], scope["path"])
+        headers = [(b"content-type", content_type.encode()), (b"content-length", b"%d" % len(body))]
+        if status == 405:
+            headers.append((b"allow", b"GET, HEAD"))
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    async def _answer(self, method: str, path: str) -> _Answer:
+        route = self._routes.get(path)
+        if route is None:
+            return 404, TEXT, f"nothing at {path}; there are {', '.join(self._routes)} and gRPC health\n".encode()
+        if method not in ("GET", "HEAD"):
+            return 405, TEXT, b"only GET\n"
+        return await route()
+
+    async def _answer_health(self) -> _Answer:
+        return 200, JSON, msgspec.json.encode(await self._health())
+
+    async def _answer_ready(self) -> _Answer:
+        health = await self._health()
+        body = msgspec.json.encode({"status": health.status, "reasons": health.reasons})
+        return (200 if health.status == "Alive" else 503), JSON, body
+
+    async def _answer_metrics(self) -> _Answer:
+        runtime = self._runtime
+        replies = await runtime.bus.gather(
+            runtime.subjects.metrics,
+            b"",
+            timeout_s=runtime.config.metrics_timeout / 1_000,
+            replies_max=max(1, len(runtime.peers.alive())),
+        )
+        snapshots = sorted(map(self._snapshots.decode, replies), key=lambda each: (each.role, each.process_id))
+        return 200, metrics.CONTENT_TYPE, metrics.merge(snapshots)
+
+    async def _health(self) -> Health:
+        runtime = self._runtime
+        try:
+            async with asyncio.timeout(1):
+                schema_version = await runtime.store.read(self._read_schema_version)
+        except (TimeoutError, StoreError):
+            schema_version = 0  # a probe is answered also where the store is not
+        return health_of(
+            runtime.peers.alive(),
+            required_roles=runtime.config.required_roles,
+            partitions=self._partitions,
+            schema_version=schema_version,
+            cluster_name=runtime.config.cluster_name,
+            started_at_ms=runtime.started_at_ms,
+            now_ms=runtime.clock.now_ms(),
+            is_stopping=runtime.stopping.is_set(),
+        )
+
+    def _read_schema_version(self, tr: ReadTransaction) -> int:
+        return int.from_bytes(tr.get(self._keyspace.meta_version) or b"", "little")
+
+    def _is_serving(self, service: str) -> bool | None:
+        """Answer for the suite (`""`) or for one role."""
+        runtime = self._runtime
+        alive = runtime.peers.alive()
+        roles = [service] if service else runtime.config.required_roles
+        if service and service not in {*runtime.config.required_roles, "nodectl"}:
+            return None
+        return all(any(each.is_ready for each in alive if each.role == role) for role in roles)
