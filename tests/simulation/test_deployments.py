@@ -302,10 +302,8 @@ def test_a_replay_that_the_handler_does_not_repeat_is_a_mismatch() -> None:
     play(scene)
 
 
-def only(name: str) -> DeploymentFaults:
-    faults = DeploymentFaults()
-    setattr(faults, f"{name}_probability", 1.0)
-    return faults
+def only(name: str, *, fault_bytes_max: int = 200) -> DeploymentFaults:
+    return DeploymentFaults(**{f"{name}_probability": 1.0}, fault_bytes_max=fault_bytes_max)
 
 
 async def attempt_counter(deployments: SimDeployments) -> Attempt:
@@ -321,9 +319,7 @@ async def attempt_counter(deployments: SimDeployments) -> Attempt:
     ("fault", "kind"), [("connect", FailureKind.CONNECT), ("goaway", FailureKind.GOAWAY), ("reset", FailureKind.RESET)]
 )
 def test_faults_of_the_connection_arrive_as_failures(fault: str, kind: FailureKind, seed: int) -> None:
-    faults = only(fault)
-    faults.fault_bytes_max = 30
-    attempt = play(attempt_counter, faults, seed)
+    attempt = play(attempt_counter, only(fault, fault_bytes_max=30), seed)
     assert attempt.failure is not None
     assert attempt.failure.kind is kind
     assert attempt.ends == 0
@@ -331,9 +327,7 @@ def test_faults_of_the_connection_arrive_as_failures(fault: str, kind: FailureKi
 
 @pytest.mark.parametrize("seed", range(20))
 def test_a_cut_stream_ends_before_its_terminal_frame(seed: int) -> None:
-    faults = only("cut")
-    faults.fault_bytes_max = 30
-    attempt = play(attempt_counter, faults, seed)
+    attempt = play(attempt_counter, only("cut", fault_bytes_max=30), seed)
     assert not attempt.decoder.has_ended
     assert attempt.ends == 1
 

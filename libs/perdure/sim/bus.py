@@ -1,6 +1,6 @@
 """A bus within one virtual loop that delays, drops and doubles messages as its seed decides.
 
-Order holds per sender and receiver, as on one NATS connection. Faults are data: `BusFaults`, changed at any time.
+Order holds per sender and receiver, as on one NATS connection. Faults are data: `SimNetwork.faults`, replaced at any time.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from perdure.bus.interface import NoResponders, Receiver
 from perdure.sim.loop import VirtualProcess
 
 
-class BusFaults(msgspec.Struct):
+class BusFaults(msgspec.Struct, frozen=True):
     """How badly the bus behaves; the probabilities are per delivery."""
 
     delay_s_min: float = 0.0002

@@ -25,7 +25,7 @@ from perdure.sim.store import Commit, SimStore, StoreFaults
 from perdure.store.interface import Store
 
 RESTART_S_MAX: Final = 4.0
-CRASH_RESTART_S: Final = 1.0
+RESTART_S: Final = 1.0
 
 
 class Faults(msgspec.Struct, frozen=True):
@@ -35,6 +35,7 @@ class Faults(msgspec.Struct, frozen=True):
     store: StoreFaults = StoreFaults(delay_s_min=0.0002, delay_s_max=0.004)
     deployments: DeploymentFaults = DeploymentFaults()
     kill_every_s: float = 0.0
+    stop_every_s: float = 0.0
     cut_off_every_s: float = 0.0
     cut_off_s_max: float = 8.0
     jump_clock_every_s: float = 0.0
@@ -53,8 +54,10 @@ class Parts(msgspec.Struct):
     client: DeploymentClient
     peers: Peers
     subjects: Subjects
-    partitions: Callable[[], list[int]] = lambda: []
-    """Set by the process: what its heartbeats tell of its partitions."""
+    stopping: asyncio.Event
+    """Set when the process is asked to stop; its role then returns soon."""
+    facts: Callable[[], tuple[list[int], dict[str, float]]] = lambda: ([], {})
+    """Set by the role: the partitions and counters that heartbeats tell of."""
 
 
 Role = Callable[[Parts], Coroutine[Any, Any, None]]
@@ -78,6 +81,7 @@ class SimProcess:
             client=self.client,
             peers=Peers(self.clock),
             subjects=cluster.subjects,
+            stopping=asyncio.Event(),
         )
 
     async def run(self, role: Role) -> None:
@@ -86,6 +90,7 @@ class SimProcess:
         beating = asyncio.get_running_loop().create_task(self._beat())
         try:
             await role(self.parts)
+            self._send_heartbeat(is_leaving=True)
         finally:
             beating.cancel()
 
@@ -99,9 +104,12 @@ class SimProcess:
             self._send_heartbeat()
             await asyncio.sleep(HEARTBEAT_INTERVAL_MS / 1000)
 
-    def _send_heartbeat(self) -> None:
+    def _send_heartbeat(self, *, is_leaving: bool = False) -> None:
         parts = self.parts
-        heartbeat = Heartbeat(VERSION, parts.role, parts.process_id, "", "sim", 0, partitions=parts.partitions())
+        partitions, counters = parts.facts()
+        heartbeat = Heartbeat(
+            VERSION, parts.role, parts.process_id, "", "sim", 0, partitions=partitions, is_leaving=is_leaving, counters=counters
+        )
         self.bus.publish(parts.subjects.heartbeats, encode(heartbeat))
 
 
@@ -122,9 +130,8 @@ class Cluster:
         self.subjects = Subjects("sim")
         self.random = random.Random(f"{seed}/cluster")  # noqa: S311 - meant to be predictable
         self.store = SimStore(random=random.Random(f"{seed}/store"), faults=faults.store, on_commit=on_commit)  # noqa: S311 - as above
-        self.network = SimNetwork(self.loop, seed, msgspec.structs.replace(faults.bus))
-        deployment_faults = msgspec.structs.replace(faults.deployments)
-        self.deployments = SimDeployments(self.loop, seed, SimClock(self.loop), handlers, deployment_faults)
+        self.network = SimNetwork(self.loop, seed, faults.bus)
+        self.deployments = SimDeployments(self.loop, seed, SimClock(self.loop), handlers, faults.deployments)
         self.processes: dict[str, SimProcess] = {}
         self.crashes: list[str] = []
         """Errors that ended a process which nobody killed."""
@@ -149,6 +156,12 @@ class Cluster:
         self._note(f"kill {process.virtual.name}")
         self._bury(process)
 
+    def stop(self, slot: str) -> None:
+        """Ask a process to stop, as SIGTERM does; it is started again a second after it is gone."""
+        process = self.processes[slot]
+        self._note(f"stop {process.virtual.name}")
+        process.parts.stopping.set()
+
     def restart(self, slot: str) -> None:
         """Start the slot's role again, if it is not running."""
         if slot not in self.processes:
@@ -161,6 +174,7 @@ class Cluster:
         async with asyncio.TaskGroup() as group:
             for period_s, act in (
                 (faults.kill_every_s, self._kill_one),
+                (faults.stop_every_s, self._stop_one),
                 (faults.cut_off_every_s, self._cut_one_off),
                 (faults.jump_clock_every_s, self._jump_one_clock),
             ):
@@ -186,7 +200,7 @@ class Cluster:
                 self._note(f"crash {self.crashes[-1]}")
         if process.virtual.is_alive:
             self.processes.pop(slot)
-            self.loop.call_later(CRASH_RESTART_S, self.restart, slot)
+            self.loop.call_later(RESTART_S, self.restart, slot)
             self._bury(process)
 
     def _bury(self, process: SimProcess) -> None:
@@ -206,6 +220,11 @@ class Cluster:
             self.kill(slot)
             await asyncio.sleep(self.random.uniform(0.05, RESTART_S_MAX))
             self.restart(slot)
+
+    async def _stop_one(self) -> None:
+        slot = self._choose("invoker")
+        if slot is not None:
+            self.stop(slot)
 
     async def _cut_one_off(self) -> None:
         slot = self._choose()

@@ -1,7 +1,7 @@
 """Deployments that misbehave by seed, behind the interface by which attempts reach real ones.
 
 Bytes travel in random pieces with random delays; an exchange may be refused, cut at any byte, reset, answered late, twice, with
-nonsense, with an error, or not at all. Faults are data: `DeploymentFaults`, changed at any time.
+nonsense, with an error, or not at all. Faults are data: `SimDeployments.faults`, replaced at any time.
 """
 
 import asyncio
@@ -13,18 +13,16 @@ from typing import Final
 import msgspec
 
 from perdure.base.clock import Clock
-from perdure.base.ids import InvocationId
-from perdure.codec.service_protocol import messages_pb2 as pb
 from perdure.deployments.interface import ExchangeFailure, FailureKind, HeaderList, Receiver
 from perdure.model.deployment import Deployment
 from perdure.sim import wire
-from perdure.sim.endpoint import EndpointAttempt, Handler, StepLog
+from perdure.sim.endpoint import EndpointAttempt, Handler, Observer, StepLog
 from perdure.sim.loop import VirtualProcess
 
 _STATUSES: Final = (404, 413, 415, 429, 500, 502, 503, 504)
 
 
-class DeploymentFaults(msgspec.Struct):
+class DeploymentFaults(msgspec.Struct, frozen=True):
     """How badly deployments behave; the probabilities are per exchange and exclude each other."""
 
     delay_s_min: float = 0.0002
@@ -81,8 +79,7 @@ class SimDeployments:
         self.mismatches: list[str] = []
         self.exchanges = 0
         self.fault_counts: dict[str, int] = {}
-        self.observe: Callable[[InvocationId, pb.Notification], None] = lambda invocation, notification: None
-        """Called with each notification that reaches a handler; for checkers."""
+        self.observer = Observer()
         self.process = VirtualProcess("deployments")
 
     def client(self, process: VirtualProcess) -> "SimDeploymentClient":
@@ -179,13 +176,14 @@ class SimExchange:
 
     def _start_attempt(self) -> None:
         self._attempt = EndpointAttempt(
+            self._target,
             self._deployments.handlers[self._target],
             process=self._deployments.process,
             clock=self._deployments.clock,
             steps=self._deployments.steps,
             send=self._send_frame,
             finish=self._finish,
-            observe=self._deployments.observe,
+            observer=self._deployments.observer,
             fails_at_command=1 + self._random.randrange(4) if self._fault == "error" else 0,
         )
 

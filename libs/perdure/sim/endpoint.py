@@ -65,6 +65,16 @@ class StepLog:
         self._acknowledged_at.setdefault((invocation, completion_id), self.tick())
 
 
+class Observer:
+    """Sees what reaches handlers; checkers override what they care for."""
+
+    def on_start(self, target: str, start: pb.Start) -> None:
+        """An attempt of `service/handler` begins."""
+
+    def on_notification(self, invocation: InvocationId, notification: pb.Notification) -> None:
+        """A notification arrives, replayed ones included."""
+
+
 class Awaited(msgspec.Struct, frozen=True):
     """Something that a handler can wait for: a completion or a signal."""
 
@@ -175,13 +185,16 @@ class Context:
         """Call a handler and wait for its result."""
         return (await self.all([self.calling(service, handler, key, parameter)]))[0]
 
-    def send(self, service: str, handler: str, key: str, parameter: bytes, *, delay_ms: int = 0) -> None:
+    def send(
+        self, service: str, handler: str, key: str, parameter: bytes, *, delay_ms: int = 0, idempotency_key: str | None = None
+    ) -> None:
         """Call a handler without waiting, now or later."""
         message = pb.OneWayCall(
             service_name=service,
             handler_name=handler,
             key=key,
             parameter=parameter,
+            idempotency_key=idempotency_key,
             invoke_time=self._attempt.clock.now_ms() + delay_ms if delay_ms else 0,
             invocation_id_notification_idx=self._next_completion(),
         )
@@ -222,12 +235,12 @@ class EndpointAttempt:
     """One attempt at the endpoint: request bytes in, response frames out through `send`, and `finish` at the end.
 
     Args:
-        observe: Called with each notification that arrives, replayed ones included.
         fails_at_command: Answer with an error instead of the n-th new command; 0 never.
     """
 
     def __init__(
         self,
+        target: str,
         handler: Handler,
         *,
         process: VirtualProcess,
@@ -235,7 +248,7 @@ class EndpointAttempt:
         steps: StepLog,
         send: Callable[[bytes], None],
         finish: Callable[[], None],
-        observe: Callable[[InvocationId, pb.Notification], None],
+        observer: Observer,
         fails_at_command: int = 0,
     ) -> None:
         self.start = pb.Start()
@@ -249,7 +262,8 @@ class EndpointAttempt:
         self._handler = handler
         self._process = process
         self._finish = finish
-        self._observe = observe
+        self._target = target
+        self._observer = observer
         self._fails_at_command = fails_at_command
         self._reader = wire.FrameReader()
         self._input = b""
@@ -329,13 +343,14 @@ class EndpointAttempt:
         self._known_left = self.start.known_entries
         self.state = {entry.key: entry.value for entry in self.start.state_map}
         self.started = self.steps.tick()
+        self._observer.on_start(self._target, self.start)
 
     def _take(self, code: int, payload: bytes) -> None:
         if wire.is_notification(code):
             answer = pb.Notification.FromString(payload)
             awaited = Awaited(completion_id=answer.completion_id, signal=answer.signal_id)
             self._answers.setdefault(awaited, answer)
-            self._observe(self.invocation_id, answer)
+            self._observer.on_notification(self.invocation_id, answer)
             if code == 0x8011:
                 self.steps.acknowledge(self.invocation_id, answer.completion_id)
         elif code == wire.INPUT:

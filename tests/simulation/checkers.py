@@ -1,0 +1,379 @@
+"""The rules that every history of commits, replies and notifications must obey, whatever the workload and the faults.
+
+The history is what the store committed, in order; a checker never trusts what a process says of itself.
+"""
+
+from typing import Any, Final
+
+import msgspec
+
+from perdure.base.ids import InvocationId, format_invocation_id, partition_of
+from perdure.codec.service_protocol import messages_pb2 as pb
+from perdure.model.invocation import InvocationRecord, Status
+from perdure.model.journal import Call, ClearAllState, ClearState, Completion, Entry, OneWayCall, Output, SetState, Signal, StoredEntry
+from perdure.model.result import Failure, Outcome
+from perdure.model.target import HandlerType
+from perdure.sim.endpoint import Observer
+from perdure.sim.store import Commit
+from perdure.store.keyspace import Keyspace, unpack
+from services.invoker.batch import Lease, decode_lease
+
+_decode_record = msgspec.msgpack.Decoder(InvocationRecord).decode
+_decode_entry = msgspec.msgpack.Decoder(StoredEntry).decode
+_HOLDS_THE_LOCK: Final = (Status.INVOKED, Status.SUSPENDED, Status.PAUSED)
+_TIMER_INDEX_OF_RETENTION: Final = 1 << 40
+
+ObjectKey = tuple[int, str, str]
+"""partition, service, key"""
+
+
+class Journal:
+    """What is known of one journal: its entries, the completion ids it announced and those that were answered."""
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+        self.announced: set[int] = set()
+        self.completed: set[int] = set()
+
+    @property
+    def output(self) -> Outcome | None:
+        return next((entry.result for entry in reversed(self.entries) if isinstance(entry, Output)), None)
+
+
+class History(Observer):
+    """Judge commits as they happen, replies as they arrive, and the end."""
+
+    def __init__(self, keyspace: Keyspace, partitions: int) -> None:
+        self.violations: list[str] = []
+        self.commits = 0
+        self.rows = 0
+        self.journals: dict[InvocationId, Journal] = {}
+        self.unfinished: dict[InvocationId, InvocationRecord] = {}
+        self.completed: dict[InvocationId, InvocationRecord] = {}
+        self.acknowledged: dict[InvocationId, str] = {}
+        """Sends that a client was told are accepted, and calls that it was given a result of."""
+        self.state: dict[tuple[str, str, str], bytes] = {}
+        self._state_ever: set[tuple[str, str, bytes, bytes]] = set()
+        self._partitions = partitions
+        self._root = len(keyspace.root)
+        self._leases: dict[int, Lease] = {}
+        self._owner_of_epoch: dict[tuple[int, int], str] = {}
+        self._locks: dict[ObjectKey, InvocationId] = {}
+        self._inboxes: dict[ObjectKey, dict[int, InvocationId]] = {}
+        self._counts: dict[tuple[str, str, str], dict[int, int]] = {}
+        self._mail: dict[bytes, int] = {}
+        self._timers: set[tuple[Any, ...]] = set()
+        self._mail_prefixes = {partition: keyspace.partition(partition).mail for partition in range(partitions)}
+
+    # While it runs.
+
+    def on_commit(self, commit: Commit) -> None:
+        """Take in one commit and check it against all before it."""
+        self.commits += 1
+        self.rows += len(commit.writes)
+        rows = [(self._parts(key), key, value) for key, value in commit.writes.items()]
+        touched = [(parts, key, value) for parts, key, value in rows if parts is not None]
+        for (partition, *kind), _, value in touched:
+            if kind[0] == "lease":
+                self._take_lease(commit.client, partition, value)
+        self._check_owner(commit, touched)
+        journaled: list[tuple[InvocationId, Entry]] = []
+        ended: set[InvocationId] = set()
+        changed: list[InvocationId] = []
+        freed: dict[ObjectKey, list[int]] = {}
+        for (partition, *parts), _, value in touched:
+            self._take_row(partition, parts, value, journaled, ended, changed, freed)
+        self._check_locks([row for row in touched if row[0][1] == "lock"], ended, freed)
+        self._check_states([row for row in touched if row[0][1] == "state"], journaled)
+        for invocation in changed:
+            self._check_holder(invocation)
+
+    def on_reply(self, invocation: InvocationId, outcome: Outcome) -> None:
+        """Check the result that a client was given: it must be durable, and the one in the journal."""
+        self.acknowledged[invocation] = "result"
+        record = self.completed.get(invocation)
+        name = format_invocation_id(invocation)
+        if isinstance(outcome, Failure) and outcome.message == "the workflow method was already invoked":
+            return
+        if record is None:
+            self._violate(f"a client was told the result of {name}, which is not durable")
+        elif record.result != outcome:
+            self._violate(f"a client was told {outcome} of {name}, the store says {record.result}")
+
+    def on_accepted(self, invocation: InvocationId) -> None:
+        """Check that what a client was told is accepted is durable."""
+        self.acknowledged[invocation] = "accepted"
+        if invocation not in self.unfinished and invocation not in self.completed:
+            self._violate(f"a client was told that {format_invocation_id(invocation)} is accepted, and it is not durable")
+
+    def on_start(self, target: str, start: pb.Start) -> None:
+        """Check that what an attempt begins with is durable: the invocation, its journal, its state."""
+        invocation = InvocationId(start.id)
+        name = format_invocation_id(invocation)
+        journal = self.journals.get(invocation)
+        if journal is None or len(journal.entries) < start.known_entries:
+            self._violate(f"an attempt of {name} began with {start.known_entries} entries, which are not durable")
+        service = target.partition("/")[0]
+        for entry in start.state_map:
+            if (service, start.key, entry.key, entry.value) not in self._state_ever:
+                self._violate(f"an attempt of {name} began with state {entry.key!r} = {entry.value!r}, which is not durable")
+
+    def on_notification(self, invocation: InvocationId, notification: pb.Notification) -> None:
+        """Check that what a handler is told is durable."""
+        journal = self.journals.get(invocation)
+        if notification.WhichOneof("id") == "completion_id":
+            is_known = journal is not None and notification.completion_id in journal.completed
+        else:
+            is_known = journal is not None and any(
+                isinstance(entry, Signal) and entry.signal_index == notification.signal_id for entry in journal.entries
+            )
+        if not is_known:
+            self._violate(f"a handler was told {notification} in {format_invocation_id(invocation)}, and it is not durable")
+
+    def is_at_rest(self) -> bool:
+        """Return whether nothing is left to do: all ended, all mail read, no timers but those of retention."""
+        due = [timer for timer in self._timers if timer[-1] < _TIMER_INDEX_OF_RETENTION]
+        return not self.unfinished and not any(self._mail.values()) and not due
+
+    # At the end.
+
+    def conclude(self) -> list[str]:
+        """Return everything that is wrong, once all is at rest."""
+        self.violations += self.leftovers()
+        for key, count in self._mail.items():
+            if count:
+                self._violate(f"mail {key!r} was never read")
+        for object_key, holder in self._locks.items():
+            self._violate(f"the lock of {object_key} is still held by {format_invocation_id(holder)}")
+        for object_key, waiting in self._inboxes.items():
+            if waiting:
+                self._violate(f"the inbox of {object_key} still holds {waiting}")
+        for invocation, what in self.acknowledged.items():
+            if invocation not in self.completed:
+                self._violate(f"{format_invocation_id(invocation)}, {what}, is lost")
+        self._check_outputs()
+        self._check_counts()
+        return self.violations
+
+    def leftovers(self) -> list[str]:
+        """Return the invocations that have not ended."""
+        return [
+            f"{format_invocation_id(invocation)} ({record.target.service}/{record.target.handler}) never ended: {record.status.name}"
+            for invocation, record in self.unfinished.items()
+        ]
+
+    def _check_outputs(self) -> None:
+        for invocation, record in self.completed.items():
+            journal = self.journals.get(invocation)
+            if journal is not None and journal.output != record.result:
+                self._violate(f"{format_invocation_id(invocation)} journaled {journal.output} and completed with {record.result}")
+
+    def _check_counts(self) -> None:
+        scanned: dict[tuple[str, str, str], int] = {}
+        for record in [*self.unfinished.values(), *self.completed.values()]:
+            key = (record.target.service, record.target.handler, record.status.name.lower())
+            scanned[key] = scanned.get(key, 0) + 1
+        counted = {key: total for key, by_partition in self._counts.items() if (total := sum(by_partition.values()))}
+        if counted != scanned:
+            self._violate(f"the counters say {counted}, a scan says {scanned}")
+
+    # Rows.
+
+    def _parts(self, key: bytes) -> tuple[Any, ...] | None:
+        """Return (partition, kind, ...) of a partition's row; None for what is outside of partitions."""
+        for partition, prefix in self._mail_prefixes.items():
+            if key.startswith(prefix):
+                return (partition, "mail", key)
+        parts = unpack(key)
+        return parts[2:] if len(parts) > 2 and parts[1] == "p" else None
+
+    def _take_lease(self, client: str, partition: int, value: bytes | None) -> None:
+        if value is None:
+            return
+        lease = decode_lease(value)
+        before = self._leases.get(partition)
+        if before is not None and lease.epoch < before.epoch:
+            self._violate(f"the epoch of partition {partition} went back from {before} to {lease}")
+        if before is not None and lease.epoch == before.epoch and lease.owner not in (before.owner, ""):
+            self._violate(f"partition {partition} has two owners in one epoch: {before} and {lease}")
+        if lease.owner:
+            first = self._owner_of_epoch.setdefault((partition, lease.epoch), lease.owner)
+            if first != lease.owner:
+                self._violate(f"epoch {lease.epoch} of partition {partition} belonged to {first}, then to {lease.owner}")
+        self._leases[partition] = lease
+
+    def _check_owner(self, commit: Commit, rows: list[tuple[tuple[Any, ...], bytes, bytes | None]]) -> None:
+        for (partition, kind, *_), _, value in rows:
+            if kind == "lease" or (kind == "mail" and value is not None):
+                continue
+            lease = self._leases.get(partition)
+            if lease is None or lease.owner != commit.client:
+                self._violate(f"{commit.client} wrote {kind} of partition {partition}, whose lease is {lease}")
+                return
+
+    def _take_row(
+        self,
+        partition: int,
+        parts: list[Any],
+        value: bytes | None,
+        journaled: list[tuple[InvocationId, Entry]],
+        ended: set[InvocationId],
+        changed: list[InvocationId],
+        freed: dict[ObjectKey, list[int]],
+    ) -> None:
+        kind = parts[0]
+        if kind == "journal":
+            self._take_entry(InvocationId(parts[1]), parts[2], value, journaled)
+        elif kind == "live":
+            self._take_unfinished(partition, InvocationId(parts[1]), value, ended, changed)
+        elif kind == "inv":
+            self._take_completed(InvocationId(parts[1]), value)
+        elif kind == "inbox":
+            self._take_inbox(partition, parts, value, freed)
+        elif kind == "mail":
+            self._take_mail(parts[1], value)
+        elif kind == "timer":
+            timer = tuple(parts[1:])
+            if value is None:
+                self._timers.discard(timer)
+            else:
+                self._timers.add(timer)
+        elif kind == "count":
+            service, handler, status = parts[1:]
+            count = 0 if value is None else int.from_bytes(value, "little", signed=True)
+            self._counts.setdefault((service, handler, status), {})[partition] = count
+
+    def _take_entry(self, invocation: InvocationId, index: int, value: bytes | None, journaled: list[tuple[InvocationId, Entry]]) -> None:
+        if value is None:
+            self.journals.pop(invocation, None)
+            return
+        journal = self.journals.setdefault(invocation, Journal())
+        entry = _decode_entry(_whole(value)).entry
+        name = format_invocation_id(invocation)
+        if index != len(journal.entries):
+            self._violate(f"entry {index} of {name} follows {len(journal.entries)} entries: {entry}")
+        journaled.append((invocation, entry))
+        journal.entries.append(entry)
+        for completion_id in _announced(entry):
+            if completion_id in journal.announced:
+                self._violate(f"{name} journaled completion id {completion_id} twice: {entry}")
+            journal.announced.add(completion_id)
+        if isinstance(entry, Completion):
+            if entry.completion_id in journal.completed:
+                self._violate(f"completion {entry.completion_id} of {name} was journaled twice: {entry}")
+            if entry.completion_id not in journal.announced:
+                self._violate(f"completion {entry.completion_id} of {name} has no command: {entry}")
+            journal.completed.add(entry.completion_id)
+        if isinstance(entry, Output) and sum(isinstance(one, Output) for one in journal.entries) > 1:
+            self._violate(f"{name} journaled two outputs")
+
+    def _take_unfinished(
+        self, partition: int, invocation: InvocationId, value: bytes | None, ended: set[InvocationId], changed: list[InvocationId]
+    ) -> None:
+        if value is None:
+            ended.add(invocation)
+            self.unfinished.pop(invocation, None)
+            return
+        if partition != partition_of(invocation, self._partitions):
+            self._violate(f"{format_invocation_id(invocation)} is in partition {partition}")
+        if invocation in self.completed:
+            self._violate(f"{format_invocation_id(invocation)} runs again after its completion")
+        self.unfinished[invocation] = _decode_record(_whole(value))
+        changed.append(invocation)
+
+    def _take_completed(self, invocation: InvocationId, value: bytes | None) -> None:
+        if value is None:
+            self.completed.pop(invocation, None)
+            return
+        record = _decode_record(_whole(value))
+        before = self.completed.get(invocation)
+        if before is not None and before.result != record.result:
+            self._violate(f"the result of {format_invocation_id(invocation)} changed from {before.result} to {record.result}")
+        self.completed[invocation] = record
+
+    def _take_inbox(self, partition: int, parts: list[Any], value: bytes | None, freed: dict[ObjectKey, list[int]]) -> None:
+        _, service, key, sequence = parts
+        inbox = self._inboxes.setdefault((partition, service, key), {})
+        if value is None:
+            if sequence in inbox:
+                freed.setdefault((partition, service, key), []).append(sequence)
+            inbox.pop(sequence, None)
+            return
+        if inbox and sequence <= max(inbox):
+            self._violate(f"inbox {service}/{key} got {sequence} behind {max(inbox)}")
+        inbox[sequence] = InvocationId(value)
+
+    def _take_mail(self, key: bytes, value: bytes | None) -> None:
+        if value is not None:
+            self._mail[key] = 1
+        elif self._mail.get(key) == 1:
+            self._mail[key] = 0
+        else:
+            self._violate(f"mail {key!r} was removed without being there")
+
+    # Rules about several rows of one commit.
+
+    def _check_locks(
+        self, rows: list[tuple[tuple[Any, ...], bytes, bytes | None]], ended: set[InvocationId], freed: dict[ObjectKey, list[int]]
+    ) -> None:
+        for (partition, _, service, key), _, value in rows:
+            object_key = (partition, service, key)
+            before = self._locks.pop(object_key, None)
+            if value is not None:
+                self._locks[object_key] = InvocationId(value)
+            if before is not None and before not in ended and before != value:
+                self._violate(f"the lock of {object_key} left {format_invocation_id(before)}, which has not ended")
+        for object_key, sequences in freed.items():
+            left = self._inboxes[object_key]
+            if left and min(left) < max(sequences):
+                self._violate(f"inbox {object_key} let {sequences} go before {min(left)}")
+
+    def _check_states(self, rows: list[tuple[tuple[Any, ...], bytes, bytes | None]], journaled: list[tuple[InvocationId, Entry]]) -> None:
+        for (partition, _, service, key, name), _, value in rows:
+            if value is None:
+                self.state.pop((service, key, name.decode()), None)
+            else:
+                self.state[service, key, name.decode()] = _whole(value)
+                self._state_ever.add((service, key, name, _whole(value)))
+            if not any(self._explains(invocation, entry, (partition, service, key), name, value) for invocation, entry in journaled):
+                self._violate(f"state {service}/{key}/{name!r} became {value!r} without a command that says so")
+
+    def _explains(self, invocation: InvocationId, entry: Entry, object_key: ObjectKey, name: bytes, value: bytes | None) -> bool:
+        partition, service, key = object_key
+        record = self.unfinished.get(invocation) or self.completed.get(invocation)
+        if record is None or (record.target.service, record.target.key) != (service, key):
+            return False
+        if partition != partition_of(invocation, self._partitions):
+            return False
+        if isinstance(entry, SetState):
+            return entry.key == name and value is not None and _whole(value) == entry.value
+        return value is None and (isinstance(entry, ClearAllState) or (isinstance(entry, ClearState) and entry.key == name))
+
+    def _check_holder(self, invocation: InvocationId) -> None:
+        record = self.unfinished.get(invocation)
+        if record is None or record.target.handler_type is not HandlerType.EXCLUSIVE or record.status not in _HOLDS_THE_LOCK:
+            return
+        assert record.target.key is not None
+        object_key = (partition_of(invocation, self._partitions), record.target.service, record.target.key)
+        if self._locks.get(object_key) != invocation:
+            self._violate(f"{format_invocation_id(invocation)} is {record.status.name} without the lock of {object_key}")
+
+    def _violate(self, what: str) -> None:
+        self.violations.append(f"commit {self.commits}: {what}")
+
+
+def _whole(value: bytes) -> bytes:
+    assert value[0] == 0, "simulated values fit a row"
+    return value[1:]
+
+
+def _announced(entry: Entry) -> list[int]:
+    """Return the completion ids that a command announces."""
+    if isinstance(entry, Call):
+        return [entry.invocation_id_completion_id, entry.completion_id]
+    if isinstance(entry, OneWayCall):
+        return [entry.invocation_id_completion_id]
+    if isinstance(entry, Completion | Signal):
+        return []
+    completion_id = getattr(entry, "completion_id", None)
+    return [] if completion_id is None else [completion_id]
