@@ -1,6 +1,7 @@
 """The server's side of one gRPC call, as ASGI carries it: headers and body chunks in, request messages and ASGI messages out.
 
-A message is a byte (1 where it is compressed), its length (u32, big-endian) and its bytes. The status follows in the trailers. Source: the gRPC over HTTP/2 protocol description. Holds at most one incomplete message.
+A message is a byte (1 where it is compressed), its length (u32, big-endian) and its bytes. The status follows in the trailers.
+Source: the gRPC over HTTP/2 protocol description. Holds at most one incomplete message.
 """
 
 import struct
