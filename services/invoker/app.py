@@ -68,7 +68,14 @@ class Invoker:
             owner=self.owner, bus=bus, subjects=subjects, clock=clock, random=random, invocations_max=config.invocations_max
         )
         self.leases = Leases(
-            owner=self.owner, bus=bus, subjects=subjects, peers=peers, clock=clock, poll_s=poll_s, on_change=self._partitions_changed
+            owner=self.owner,
+            bus=bus,
+            subjects=subjects,
+            peers=peers,
+            clock=clock,
+            poll_s=poll_s,
+            takeover_after_ms=config.takeover_after,
+            on_change=self._partitions_changed,
         )
         self.owner.outlet = BusOutlet(
             owner=self.owner,

@@ -37,13 +37,15 @@ class Batch:
 
     Attributes:
         step: Its effects are carried out after the commit.
-        number: Told from all other batches of this owner; resolves commits of unknown outcome.
+        sequence: Place among the batches of this owner.
+        number: The same, with the owner's id: told from all other batches of this owner; resolves commits of unknown outcome.
         leases: Lease row -> its expected value, for every partition that the batch writes.
         lengths: Changed invocations and the number of their entries that this batch makes durable.
     """
 
-    def __init__(self, step: Step, number: bytes, leases: dict[bytes, bytes], keyspace: Keyspace, sender: bytes) -> None:
+    def __init__(self, step: Step, sequence: int, number: bytes, leases: dict[bytes, bytes], keyspace: Keyspace, sender: bytes) -> None:
         self.step = step
+        self.sequence = sequence
         self.number = number
         self.leases = leases
         self.lengths: list[tuple[Live, int]] = [(live, live.record.journal_length) for live in step.dirty.values()]

@@ -24,6 +24,8 @@ from services.invoker.owner import OwnedPartition, Owner
 
 STALL_MS_MAX = 10_000
 """An owner whose oldest event has not committed for this long counts as dead."""
+SUSPICION_MS = 1_500
+"""Heartbeats come every second; who is this much closer to counting as silent is asked whether it lives."""
 PING_S_MAX = 0.3
 TIMERS_AHEAD_MS = 60_000
 
@@ -33,14 +35,23 @@ log = structlog.get_logger("perdure.invoker")
 class Peers(Protocol):
     """The living processes, as their heartbeats tell."""
 
-    def alive(self, role: str | None = None) -> list[Heartbeat]: ...
+    def alive(self, role: str | None = None, *, now_ms: int | None = None) -> list[Heartbeat]: ...
 
 
 class Leases:
     """Keeps the partitions of this process in line with the assignment."""
 
     def __init__(
-        self, *, owner: Owner, bus: Bus, subjects: Subjects, peers: Peers, clock: Clock, poll_s: float, on_change: Callable[[], None]
+        self,
+        *,
+        owner: Owner,
+        bus: Bus,
+        subjects: Subjects,
+        peers: Peers,
+        clock: Clock,
+        poll_s: float,
+        takeover_after_ms: int,
+        on_change: Callable[[], None],
     ) -> None:
         self._owner = owner
         self._bus = bus
@@ -48,6 +59,9 @@ class Leases:
         self._peers = peers
         self._clock = clock
         self._poll_s = poll_s
+        self._takeover_after_ms = takeover_after_ms
+        self._began_at_ms = clock.now_ms()
+        self._dead: set[str] = set()
         self._on_change = on_change
         self._nudged = asyncio.Event()
         self._is_leaving = False
@@ -90,27 +104,27 @@ class Leases:
             for peer in self._peers.alive("invoker")
             if not peer.is_leaving and peer.counters.get("stalled_ms", 0) < STALL_MS_MAX
         }
-        names.discard(own_id)
+        names -= {own_id, *self._dead}
         if not self._is_leaving and self._owner.stalled_ms(now_ms) < STALL_MS_MAX:
             names.add(own_id)
         return assign(self._owner.partition_count, sorted(names))
 
     async def _align(self) -> None:
         owner = self._owner
+        await self._note_dead()
         assignment = self._assignment()
         leases = await owner.store.read(self._read_leases)
-        lost = [number for number in owner.partitions if leases.get(number) != owner.partitions[number].lease]
-        for number in lost:
-            log.warning("partition_lost", partition=number)
-            owner.drop(number)
-        await self._give(assignment)
-        granted = {number: lease for number, lease in leases.items() if lease.owner == owner.invoker_id and number not in owner.partitions}
-        granted = {number: lease for number, lease in granted.items() if number not in lost}
-        free = await self._free(assignment, leases)
-        claimed = await self._claim({number: leases.get(number) for number in free}) if free else {}
-        await self._take({**granted, **claimed})
+        lost = [number for number, owned in owner.partitions.items() if leases.get(number) != owned.lease]
         if lost:
+            log.warning("partitions_lost", partitions=lost)
+            owner.drop_all()
             self._changed()
+        granted = [number for number, lease in leases.items() if lease.owner == owner.invoker_id and number not in owner.partitions]
+        await self._give(assignment)
+        free = await self._free(assignment, leases)
+        wanted = sorted({*granted, *free})
+        if wanted:
+            await self._take(await self._claim({number: leases.get(number) for number in wanted}))
 
     def _read_leases(self, tr: ReadTransaction) -> dict[int, Lease]:
         keyspace = self._owner.keyspace
@@ -126,18 +140,31 @@ class Leases:
         dead = {holder for holder in holders if await self._is_dead(holder)}
         return [number for number in wanted if number not in leases or leases[number].owner in dead]
 
+    async def _note_dead(self) -> None:
+        """Find those that missed a heartbeat and for whom nobody answers: sooner than their silence would tell."""
+        now_ms = self._clock.now_ms()
+        recent = {peer.process_id for peer in self._peers.alive("invoker", now_ms=now_ms + SUSPICION_MS)}
+        suspects = {peer.process_id for peer in self._peers.alive("invoker")} - recent - {self._owner.invoker_id}
+        self._dead = {name for name in suspects if await self._ping(name) is False}
+
     async def _is_dead(self, holder: str) -> bool:
-        """Whether a process that holds leases can be given up: silent or stalled, and nobody answers for it."""
+        """Whether a process that holds leases can be given up: stalled, silent for long, or gone from the bus."""
         for peer in self._peers.alive("invoker"):
-            if peer.process_id == holder:
+            if peer.process_id == holder and holder not in self._dead:
                 return peer.counters.get("stalled_ms", 0) >= STALL_MS_MAX
+        answer = await self._ping(holder)
+        has_waited = self._clock.now_ms() - self._began_at_ms > self._takeover_after_ms
+        return answer is False or (answer is None and has_waited)
+
+    async def _ping(self, invoker_id: str) -> bool | None:
+        """Ask a process whether it lives; false if nobody listens for it, None if there was no answer in time."""
         try:
-            await self._bus.request(self._subjects.owner(holder), b"", timeout_s=PING_S_MAX)
+            await self._bus.request(self._subjects.owner(invoker_id), b"", timeout_s=PING_S_MAX)
         except NoResponders:
-            return True
-        except TimeoutError:
             return False
-        return False
+        except TimeoutError:
+            return None
+        return True
 
     async def _claim(self, expected: dict[int, Lease | None]) -> dict[int, Lease]:
         owner = self._owner

@@ -90,9 +90,9 @@ class Owner:
         self._batch_number = 0
         self._gathering_since_ms: int | None = None
         self._in_flight_since_ms: int | None = None
+        self._committed_number = 0
         self._wake = asyncio.Event()
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._settlers: list[tuple[int, asyncio.Future[None]]] = []
 
     # Feeding.
 
@@ -131,7 +131,6 @@ class Owner:
         """Let the commit loop take what has gathered."""
         if self._gathering_since_ms is None:
             self._gathering_since_ms = now_ms
-            self._idle.clear()
             self._wake.set()
 
     def live(self, invocation_id: InvocationId) -> Live | None:
@@ -166,12 +165,14 @@ class Owner:
             while self._sealed:
                 await self._commit(self._sealed.popleft())
                 self._seal()
-            if self._gathering_since_ms is None:
-                self._idle.set()
 
     async def settle(self) -> None:
-        """Wait until everything fed so far has committed."""
-        await self._idle.wait()
+        """Wait until everything fed so far has committed, or was dropped."""
+        target = self._batch_number + (0 if self._step.is_empty else 1)
+        if target > self._committed_number:
+            settled = asyncio.get_running_loop().create_future()
+            self._settlers.append((target, settled))
+            await settled
 
     def stalled_ms(self, now_ms: int) -> int:
         """Return the age of the oldest event that has not committed."""
@@ -185,11 +186,20 @@ class Owner:
         self._step = Step()
         self._sealed.clear()
         self._gathering_since_ms = None
+        self._settled_up_to(self._batch_number + 1)
 
     def drop(self, partition: int) -> None:
         """Forget one partition; what it had must have committed, or be lost with `drop_all`."""
         self.outlet.stop_attempts(partition)
         self.partitions.pop(partition, None)
+
+    def _settled_up_to(self, number: int) -> None:
+        waiting, self._settlers = self._settlers, []
+        for target, settled in waiting:
+            if target > number:
+                self._settlers.append((target, settled))
+            elif not settled.done():
+                settled.set_result(None)
 
     def _seal(self) -> None:
         step = self._step
@@ -205,7 +215,7 @@ class Owner:
         self._batch_number += 1
         number = self.sender + self._batch_number.to_bytes(8, "big")
         leases = {owned.lease_key: owned.lease_value for owned in (self.partitions[partition] for partition in step.touched)}
-        self._sealed.append(Batch(step, number, leases, self.keyspace, self.sender))
+        self._sealed.append(Batch(step, self._batch_number, number, leases, self.keyspace, self.sender))
         self._in_flight_since_ms = self._in_flight_since_ms or self._gathering_since_ms
         self._gathering_since_ms = None
 
@@ -244,6 +254,8 @@ class Owner:
         for partition, timer in step.fired:
             if partition in self.partitions:
                 self.partitions[partition].view.armed.discard(timer)
+        self._committed_number = batch.sequence
+        self._settled_up_to(batch.sequence)
         self.outlet.release(step.after_commit)
         if step.mailed:
             self.outlet.ring({partition for partition, _ in step.mailed})

@@ -97,8 +97,9 @@ class Requests:
         if not self._owner.feed(partition, RequestReceived(reply_subject, request)):
             self._bus.publish(reply_subject, encode(OwnerReplies(VERSION, [NotOwner(request.request_id)])))
             return
+        is_applied = self._owner.live(request.invocation_id) is not None
         await self._owner.settle()
-        if self._owner.live(request.invocation_id) is not None:
+        if is_applied:
             await delete_blob(self._owner.store, self._owner.keyspace, blob_id)
 
     def _tell_live(self, _payload: bytes, reply_subject: str) -> None:
