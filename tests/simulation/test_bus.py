@@ -108,13 +108,26 @@ def test_a_dead_process_neither_sends_nor_receives() -> None:
 def test_a_process_that_is_cut_off_misses_messages_until_it_is_back() -> None:
     async def scene(network: SimNetwork, left: SimBus, right: SimBus) -> None:
         received = await collect(right, "s")
-        network.cut_off["right"] = None
+        network.cut("right")
         assert not right.is_connected
         left.publish("s", b"lost")
         await asyncio.sleep(1)
-        del network.cut_off["right"]
+        network.rejoin("right")
         left.publish("s", b"seen")
         await asyncio.sleep(1)
         assert received == [b"seen"]
+
+    play(scene)
+
+
+def test_a_process_that_is_cut_off_for_long_no_longer_counts_as_listening() -> None:
+    async def scene(network: SimNetwork, left: SimBus, right: SimBus) -> None:
+        await right.subscribe("s", lambda payload, reply: right.publish(reply, payload))
+        network.cut("right")
+        with pytest.raises(TimeoutError):
+            await left.request("s", b"x", timeout_s=1)
+        await asyncio.sleep(2)
+        with pytest.raises(NoResponders):
+            await left.request("s", b"x", timeout_s=1)
 
     play(scene)

@@ -410,12 +410,9 @@ class OrderedSends:
 
     def check(self, state: dict[tuple[str, str, str], bytes]) -> list[str]:
         items = state.get(("List", "l", "items"), b"").decode().split()
-        wrong: list[str] = []
-        for sender in range(self.senders):
-            wanted = [f"s{sender}.{number}" for number in range(self.sends)]
-            if [item for item in items if item.startswith(f"s{sender}.")] != wanted:
-                wrong.append(f"the list {items} lacks the order of sender {sender}")
-        return wrong
+        by_sender = [[item for item in items if item.startswith(f"s{sender}.")] for sender in range(self.senders)]
+        wanted = [[f"s{sender}.{number}" for number in range(self.sends)] for sender in range(self.senders)]
+        return [] if by_sender == wanted else [f"the list {items} is not in the order of its senders"]
 
 
 class Workflows:

@@ -7,11 +7,15 @@ import asyncio
 import contextvars
 import random
 from collections.abc import Callable
+from typing import Final
 
 import msgspec
 
 from perdure.bus.interface import NoResponders, Receiver
 from perdure.sim.loop import VirtualProcess
+
+NOTICE_CUT_S: Final = 2.0
+"""How long the server takes to notice that a connection is dead."""
 
 
 class BusFaults(msgspec.Struct, frozen=True):
@@ -44,8 +48,8 @@ class SimNetwork:
     def __init__(self, loop: asyncio.AbstractEventLoop, seed: int, faults: BusFaults | None = None) -> None:
         self.loop = loop
         self.faults = faults if faults is not None else BusFaults()
-        self.cut_off: dict[str, None] = {}
-        """Names of processes whose messages, in and out, vanish."""
+        self.cut_off: dict[str, float] = {}
+        """Processes whose messages, in and out, vanish, and since when; after a while they no longer count as listeners."""
         self.delivered = 0
         self._random = random.Random(f"{seed}/bus")  # noqa: S311 - meant to be predictable
         self._by_subject: dict[str, list[SimSubscription]] = {}
@@ -78,8 +82,7 @@ class SimNetwork:
         source = sender.process.name
         if source in self.cut_off:
             return
-        listeners = self._by_subject.get(subject, [])
-        listeners = [one for one in listeners if one.client.process.is_alive]
+        listeners = [one for one in self._by_subject.get(subject, []) if self._is_connected(one.client.process)]
         if not listeners and reply:
             self._later(("", source), lambda: sender.note_no_responders(subject, reply), contextvars.copy_context())
         for subscription in listeners:
@@ -88,6 +91,18 @@ class SimNetwork:
             copies = 2 if self._random.random() < self.faults.double_probability else 1
             for _ in range(copies):
                 self._deliver(source, subscription, payload, reply)
+
+    def cut(self, name: str) -> None:
+        """Let the messages of a process vanish from now on."""
+        self.cut_off[name] = self.loop.time()
+
+    def rejoin(self, name: str) -> None:
+        """End a cut; ending none is fine."""
+        self.cut_off.pop(name, None)
+
+    def _is_connected(self, process: VirtualProcess) -> bool:
+        since = self.cut_off.get(process.name)
+        return process.is_alive and (since is None or self.loop.time() - since < NOTICE_CUT_S)
 
     def _deliver(self, source: str, subscription: SimSubscription, payload: bytes, reply: str) -> None:
         target = subscription.client.process

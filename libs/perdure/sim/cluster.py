@@ -4,10 +4,11 @@ What runs in a process is the real code: a role is a coroutine function that get
 """
 
 import asyncio
-import contextlib
 import random
+import traceback
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from typing import Any, Final
+from pathlib import Path
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -37,7 +38,7 @@ class Faults(msgspec.Struct, frozen=True):
     kill_every_s: float = 0.0
     stop_every_s: float = 0.0
     cut_off_every_s: float = 0.0
-    cut_off_s_max: float = 8.0
+    cut_off_s_max: float = 15.0
     jump_clock_every_s: float = 0.0
     jump_clock_s_max: float = 60.0
 
@@ -196,7 +197,7 @@ class Cluster:
             await process.run(role)
         except Exception as error:
             if process.virtual.is_alive:
-                self.crashes.append(f"{process.virtual.name}: {error!r}")
+                self.crashes.append(f"{process.virtual.name}: {'; '.join(_causes(error))}")
                 self._note(f"crash {self.crashes[-1]}")
         if process.virtual.is_alive:
             self.processes.pop(slot)
@@ -231,10 +232,9 @@ class Cluster:
         if slot is not None:
             name = self.processes[slot].virtual.name
             self._note(f"cut off {name}")
-            self.network.cut_off[name] = None
+            self.network.cut(name)
             await asyncio.sleep(self.random.uniform(0.1, self.faults.cut_off_s_max))
-            with contextlib.suppress(KeyError):
-                del self.network.cut_off[name]
+            self.network.rejoin(name)
             self._note(f"rejoin {name}")
 
     async def _jump_one_clock(self) -> None:
@@ -250,3 +250,13 @@ class Cluster:
 
     def _note(self, what: str) -> None:
         self.events.append(f"{self.loop.time():.3f} {what}")
+
+
+def _causes(error: BaseException) -> list[str]:
+    """Return the errors at the bottom of groups, each with the place that raised it."""
+    if isinstance(error, BaseExceptionGroup):
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        return [cause for part in group.exceptions for cause in _causes(part)]
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno} in {frames[-1].name}" if frames else ""
+    return [f"{error!r}{place}"]
