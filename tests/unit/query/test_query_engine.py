@@ -1,0 +1,138 @@
+"""Queries over a store that spans several pages of a scan."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from perdure.base.ids import invocation_id, partition_of
+from perdure.base.limits import MIB, SCAN_ROWS_MAX
+from perdure.model.invocation import InvocationRecord, Status
+from perdure.model.result import Success
+from perdure.model.target import HandlerType, Target
+from perdure.query.catalogue import TABLES
+from perdure.query.engine import Engine
+from perdure.query.errors import QueryError
+from perdure.query.table import Snapshot
+from perdure.store.chunks import set_chunked
+from perdure.store.format import prepare
+from perdure.store.interface import Store, Transaction
+from perdure.store.keyspace import Keyspace
+from perdure.store.opening import open_store
+
+KEYSPACE = Keyspace()
+
+
+def with_store(path: Path, work: Callable[[Store], Awaitable[None]]) -> None:
+    async def run() -> None:
+        store = open_store(path=str(path / "store.db"), fdb_cluster_file=None, root="perdure")
+        try:
+            await work(store)
+        finally:
+            await store.close()
+
+    asyncio.run(run())
+
+
+async def rows(engine: Engine, sql: str, *parameters: object) -> list[tuple[object, ...]]:
+    result = await engine.run(sql, parameters)
+    return [tuple(row.values()) async for batch in result.batches for row in batch.to_pylist()]
+
+
+def a_record(number: int) -> InvocationRecord:
+    large = Success(b"x" * 100_000) if number % 500 == 499 else None
+    status = Status.INVOKED if large is None else Status.COMPLETED
+    return InvocationRecord(Target("S", "h", None, HandlerType.PLAIN), status, number, number, result=large)
+
+
+def test_every_invocation_is_seen_once_whatever_its_size(tmp_path: Path) -> None:
+    count = 2 * SCAN_ROWS_MAX + 500
+
+    def fill(tr: Transaction) -> None:
+        for number in range(count):
+            each = invocation_id(number, number.to_bytes(16, "big"))
+            key = KEYSPACE.partition(partition_of(each, 3)).invocation(each)
+            set_chunked(tr, key, msgspec.msgpack.encode(a_record(number)), is_new=True)
+
+    async def work(store: Store) -> None:
+        await prepare(store, KEYSPACE, 3)
+        await store.transact(fill)
+        engine = Engine(store, KEYSPACE, memory_bytes_max=64 * MIB)
+        counted = "SELECT count(*), count(DISTINCT id), count(completion_result) FROM sys_invocation"
+        assert await rows(engine, counted) == [(count, count, 5)]
+        assert await rows(engine, "SELECT status, count(*) FROM sys_invocation GROUP BY 1 ORDER BY 1") == [
+            ("completed", 5),
+            ("ready", count - 5),
+        ]
+        assert len(await rows(engine, "SELECT id FROM sys_invocation LIMIT $1", 7)) == 7
+
+    with_store(tmp_path, work)
+
+
+def test_a_new_store_has_empty_tables(tmp_path: Path) -> None:
+    async def work(store: Store) -> None:
+        engine = Engine(store, KEYSPACE, memory_bytes_max=64 * MIB)
+        for name in TABLES:
+            assert await rows(engine, f"SELECT * FROM {name}") == []
+        names = await rows(engine, "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public' ORDER BY 1")
+        assert names == [(name,) for name in sorted(TABLES)]
+
+    with_store(tmp_path, work)
+
+
+@pytest.mark.parametrize(
+    ("sql", "is_read"),
+    [
+        ("SELECT 1", False),
+        ("SELECT * FROM sys_invocation", True),
+        ("SELECT 1 WHERE 'a' IN (SELECT id FROM sys_invocation)", True),
+        ("SELECT (SELECT count(*) FROM restate.public.SYS_INVOCATION)", True),
+        ("WITH sys_invocation AS (SELECT 1) SELECT * FROM sys_invocation", False),
+        ("SELECT 'sys_invocation'", False),
+        ("EXPLAIN SELECT * FROM sys_service", False),
+    ],
+)
+def test_only_the_tables_of_a_statement_are_read(sql: str, is_read: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+    monkeypatch.setattr(Snapshot, "partitions", property(lambda _: read.append(1) or 0))
+
+    async def work(store: Store) -> None:
+        await rows(Engine(store, KEYSPACE, memory_bytes_max=64 * MIB), sql)
+
+    with_store(tmp_path, work)
+    assert bool(read) is is_read
+
+
+def test_a_statement_is_described_without_its_parameters(tmp_path: Path) -> None:
+    async def work(store: Store) -> None:
+        schema = await Engine(store, KEYSPACE, memory_bytes_max=64 * MIB).describe(
+            "SELECT id, public FROM sys_service s, sys_deployment d WHERE name = $1"
+        )
+        assert schema.names == ["id", "public"]
+
+    with_store(tmp_path, work)
+
+
+@pytest.mark.parametrize(
+    ("sql", "sqlstate"),
+    [
+        (
+            "SELECT sum(a.value * b.value) FROM generate_series(1, 3000000) a JOIN generate_series(1, 3000000) b ON a.value = b.value",
+            "53200",
+        ),
+        ("SELECT $1", "42P02"),
+        ("SELECT 1; SELECT 2", "0A000"),
+        ("SELECT count(*) FROM '/etc/passwd'", "42P01"),
+        ("CREATE EXTERNAL TABLE t STORED AS CSV LOCATION '/etc/passwd'", "25006"),
+        ("SET datafusion.execution.batch_size = 1", "25006"),
+    ],
+)
+def test_what_cannot_be_run_has_its_state(sql: str, sqlstate: str, tmp_path: Path) -> None:
+    async def work(store: Store) -> None:
+        with pytest.raises(QueryError) as caught:
+            await rows(Engine(store, KEYSPACE, memory_bytes_max=4 * MIB), sql)
+        assert caught.value.sqlstate == sqlstate
+
+    with_store(tmp_path, work)

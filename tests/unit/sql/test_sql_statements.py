@@ -1,0 +1,104 @@
+"""How the sql process sorts statements by their text."""
+
+import pytest
+
+from perdure.codec.pgwire.values import Oid
+from perdure.query.errors import QueryError
+from services.sql.settings import Settings
+from services.sql.statements import Kind, parse, split
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("select 1", ["select 1"]),
+        ("select 1;", ["select 1"]),
+        ("select 1; select 2", ["select 1", "select 2"]),
+        ("select ';'; select 2", ["select ';'", "select 2"]),
+        ("select 'it''s;'; x", ["select 'it''s;'", "x"]),
+        (r"select E'\';'; x", [r"select E'\';'", "x"]),
+        ('select ";"; x', ['select ";"', "x"]),
+        ("select $$;$$; select $a$;$$;$a$", ["select $$;$$", "select $a$;$$;$a$"]),
+        ("-- ;\nselect 1", ["-- ;\nselect 1"]),
+        ("select /* ; */ 1", ["select /* ; */ 1"]),
+        ("", []),
+        (" ; -- nothing\n; /* nothing */", []),
+        ("select 'open; end", ["select 'open", "end"]),
+    ],
+)
+def test_statements_end_at_semicolons_that_are_not_quoted(text: str, parts: list[str]) -> None:
+    assert [statement.sql.strip() for statement in split(text)] == parts
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("SELECT 1", Kind.QUERY),
+        ("(select 1)", Kind.QUERY),
+        ("-- a note\nwith a as (select 1) select * from a", Kind.QUERY),
+        ("/* delete */ select 1", Kind.QUERY),
+        ("values (1)", Kind.QUERY),
+        ("explain select 1", Kind.QUERY),
+        ("show tables", Kind.QUERY),
+        ("show server_version", Kind.SHOW),
+        ("SET a = 1", Kind.SET),
+        ("begin isolation level serializable", Kind.BEGIN),
+        ("start transaction", Kind.BEGIN),
+        ("end", Kind.COMMIT),
+        ("abort", Kind.ROLLBACK),
+        ("rollback to savepoint a", Kind.IGNORED),
+        ("deallocate all", Kind.DEALLOCATE),
+        ("Delete from state", Kind.WRITE),
+        ("copy t to stdout", Kind.WRITE),
+        ("selec", Kind.QUERY),
+        ("  ", Kind.EMPTY),
+    ],
+)
+def test_the_first_word_tells_the_kind(text: str, kind: Kind) -> None:
+    assert parse(text).kind is kind
+
+
+def test_parameters_are_counted_outside_of_quotes_and_typed_by_their_casts() -> None:
+    statement = parse("select $1, $3::int8, '$7', \"$8\", $2 :: Boolean, $1::text -- $9")
+    assert statement.parameter_count == 3
+    assert statement.parameter_casts == {3: Oid.INT8, 2: Oid.BOOL}
+
+
+def settings() -> Settings:
+    return Settings({"user": "me", "application_name": "a", "DateStyle": "German", "TimeZone": "Europe/Berlin"})
+
+
+def show(of: Settings, text: str) -> str:
+    return of.show(parse(text))[1]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["SET application_name = 'b'", "set application_name to b", "SET SESSION application_name TO 'b';", "set local application_name='b'"],
+)
+def test_a_setting_is_what_was_set(text: str) -> None:
+    changed = settings()
+    changed.set(parse(text))
+    assert show(changed, "show application_name") == "b"
+
+
+@pytest.mark.parametrize("text", ["SET TIME ZONE 'Asia/Tokyo'", "set timezone to 'Asia/Tokyo'", "reset all", "set transaction read write"])
+def test_what_values_look_like_does_not_change(text: str) -> None:
+    changed = settings()
+    changed.set(parse(text))
+    assert show(changed, "show time zone") == show(changed, "show timezone") == "UTC"
+    assert show(changed, "show datestyle") == "ISO, MDY"
+    assert show(changed, "show transaction isolation level") == "read committed"
+
+
+def test_an_encoding_that_is_not_sent_is_refused() -> None:
+    settings().set(parse("SET client_encoding TO 'UTF8'"))
+    with pytest.raises(QueryError) as caught:
+        settings().set(parse("SET client_encoding TO 'LATIN1'"))
+    assert caught.value.sqlstate == "22023"
+
+
+def test_an_unknown_setting_is_refused() -> None:
+    with pytest.raises(QueryError) as caught:
+        settings().show(parse("show nope"))
+    assert caught.value.sqlstate == "42704"
