@@ -12,10 +12,10 @@ A = TypeVar("A")
 class Job(Generic[A]):
     """One call of `fn` and the future of its result. What it costs beside `fn` is one `call_soon_threadsafe`."""
 
-    __slots__ = ("_fn", "_loop", "future")
+    __slots__ = ("_loop", "fn", "future")
 
     def __init__(self, fn: Callable[[A], object]) -> None:
-        self._fn = fn
+        self.fn = fn
         self._loop = asyncio.get_running_loop()
         # Any: jobs with results of all types stand in one queue.
         self.future: asyncio.Future[Any] = self._loop.create_future()
@@ -23,21 +23,24 @@ class Job(Generic[A]):
     def run(self, execute: Callable[[Callable[[A], object]], object]) -> None:
         """Call `execute(fn)` and send what it returns or raises to the event loop."""
         try:
-            value = execute(self._fn)
+            value = execute(self.fn)
         except BaseException as error:
-            self._send(self._fail, error)
+            self.send(self.fail, error)
         else:
-            self._send(self._succeed, value)
+            self.send(self.succeed, value)
 
-    def _send(self, callback: Callable[..., None], outcome: object) -> None:
+    def send(self, callback: Callable[..., None], *arguments: object) -> None:
+        """Call `callback` on the event loop of the caller; from a thread."""
         if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(callback, outcome)
+            self._loop.call_soon_threadsafe(callback, *arguments)
 
-    def _succeed(self, value: object) -> None:
+    def succeed(self, value: object) -> None:
+        """Give the caller his result; on the event loop."""
         if not self.future.done():
             self.future.set_result(value)
 
-    def _fail(self, error: BaseException) -> None:
+    def fail(self, error: BaseException) -> None:
+        """Give the caller an error; on the event loop."""
         if not self.future.done():
             self.future.set_exception(error)
 

@@ -62,12 +62,54 @@ def test_short_reads_run_on_the_event_loop_and_long_ones_do_not(tmp_path: Path) 
 
     async def main() -> None:
         store = open_embedded(str(tmp_path / "perdure.db"))
-        await store.transact(lambda tr: [a_row(number)(tr) for number in range(500)])
+        await store.transact(lambda tr: [a_row(number)(tr) for number in range(2_000)])
         assert await store.read(read(20)) == 20
         assert threads == ["MainThread"]
-        assert await store.read(read(500)) == 500
+        assert await store.read(read(2_000)) == 2_000
         assert threads[1] == "MainThread"
         assert threads[2].startswith("store-reader")
+        await store.close()
+
+    asyncio.run(main())
+
+
+def test_short_transactions_run_on_the_event_loop_and_long_ones_do_not(tmp_path: Path) -> None:
+    threads: list[str] = []
+
+    def count(tr: Transaction) -> int:
+        threads.append(threading.current_thread().name)
+        rows = len(tr.get_range(b"", b"\xff"))
+        tr.set(b"count", b"%d" % rows)
+        return rows
+
+    async def main() -> None:
+        store = open_embedded(str(tmp_path / "perdure.db"))
+        assert await store.transact(count) == 0
+        assert threads == ["MainThread"]
+        await store.transact(lambda tr: [a_row(number)(tr) for number in range(2_000)])
+        outcomes = await asyncio.gather(store.transact(count), store.transact(count))
+        assert outcomes == [2_001, 2_001]
+        assert threads == ["MainThread"] + 2 * ["MainThread", "store-writer"]
+        assert await store.read(lambda tr: tr.get(b"count")) == b"2001"
+        await store.close()
+
+    asyncio.run(main())
+
+
+def test_a_long_transaction_that_raises_writes_nothing(tmp_path: Path) -> None:
+    def fail(tr: Transaction) -> None:
+        tr.set(b"a", b"2")
+        assert len(tr.get_range(b"", b"\xff")) == 2_001
+        raise LookupError("on purpose")
+
+    async def main() -> None:
+        store = open_embedded(str(tmp_path / "perdure.db"))
+        await store.transact(lambda tr: [tr.set(b"a", b"1"), *(a_row(number)(tr) for number in range(2_000))])
+        with pytest.raises(LookupError, match="on purpose"):
+            await store.transact(fail)
+        assert await store.read(lambda tr: tr.get(b"a")) == b"1"
+        await store.transact(lambda tr: tr.set(b"a", b"3"))
+        assert await store.read(lambda tr: tr.get(b"a")) == b"3"
         await store.close()
 
     asyncio.run(main())

@@ -10,7 +10,7 @@ from perdure.store.embedded.connection import open_connection
 from perdure.store.embedded.lock import WriteLock
 
 _LOG_PAGES: Final = 4_000
-"""A checkpoint is due each time the log has grown by so much (16 MB)."""
+"""A checkpoint is due each time a process has written so much to the log (16 MB)."""
 
 _CACHE_KIB: Final = 256
 
@@ -24,17 +24,17 @@ class Checkpointer:
     def __init__(self, path: str) -> None:
         self._connection = open_connection(path, cache_kib=_CACHE_KIB)
         self._lock = WriteLock(path)
-        self._pages = 0
         self._due = _LOG_PAGES
         self._requests: SimpleQueue[bool] = SimpleQueue()
         self._thread = Thread(target=self._run, name="store-checkpoints", daemon=True)
         self._thread.start()
 
-    def log_has(self, pages: int) -> None:
-        """Note the length of the log after a commit, and checkpoint when it is due; on the writer's thread."""
-        if pages < self._pages:
-            self._due = _LOG_PAGES
-        self._pages = pages
+    def note_written(self, pages: int) -> None:
+        """Checkpoint when it is due.
+
+        Args:
+            pages: How many this process has written to the log since it opened the store.
+        """
         if pages >= self._due:
             self._due = pages + _LOG_PAGES
             self._requests.put(True)

@@ -24,15 +24,38 @@ class WriteLock:
         self._turn = os.open(f"{path}-turn", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         self._write = os.open(f"{path}-lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
 
-    def __enter__(self) -> Self:
+    def try_acquire(self) -> bool:
+        """Take the lock if it is free and nobody waits for it; return whether it was."""
+        if not _try_lock(self._turn):
+            return False
+        is_free = _try_lock(self._write)
+        fcntl.flock(self._turn, fcntl.LOCK_UN)
+        return is_free
+
+    def acquire(self) -> None:
+        """Wait for the lock."""
         fcntl.flock(self._turn, fcntl.LOCK_EX)
         fcntl.flock(self._write, fcntl.LOCK_EX)
         fcntl.flock(self._turn, fcntl.LOCK_UN)
+
+    def release(self) -> None:
+        fcntl.flock(self._write, fcntl.LOCK_UN)
+
+    def __enter__(self) -> Self:
+        self.acquire()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        fcntl.flock(self._write, fcntl.LOCK_UN)
+        self.release()
 
     def close(self) -> None:
         os.close(self._turn)
         os.close(self._write)
+
+
+def _try_lock(file: int) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -11,16 +11,16 @@ from typing import Final, TypeVar
 import apsw
 
 from perdure.base.errors import StoreError
-from perdure.base.limits import KIB
+from perdure.base.limits import MIB
 from perdure.store.embedded.connection import BEGIN_READ, COMMIT, cursor_of, open_connection
-from perdure.store.embedded.transaction import BudgetedSnapshot, OverBudget, Snapshot
+from perdure.store.embedded.transaction import OverBudget, Snapshot
 from perdure.store.interface import ReadTransaction
 from perdure.store.jobs import Job, Worker
 
 T = TypeVar("T")
 
-_LOOP_BYTES_MAX: Final = 256 * KIB
-"""At most 128 rows, which take 0.1 ms, or two of the largest values"""
+_LOOP_BYTES_MAX: Final = MIB
+"""Some 1,500 small rows or 11 of the largest; less than 2 ms"""
 _THREADS: Final = 2
 _CACHE_KIB: Final = 2_048
 
@@ -42,7 +42,7 @@ class _Session:
         try:
             self._cursor.execute(BEGIN_READ)
             try:
-                return fn(BudgetedSnapshot(self._cursor, bytes_max) if bytes_max else Snapshot(self._cursor))
+                return fn(Snapshot(self._cursor, bytes_max=bytes_max))
             finally:
                 self._cursor.execute(COMMIT)
         except apsw.Error as error:

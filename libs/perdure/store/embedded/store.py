@@ -21,8 +21,8 @@ T = TypeVar("T")
 class EmbeddedStore:
     """Transactions over one file, for one event loop of one process; any number of processes may have it open.
 
-    There are no conflicts: write transactions of all processes run one after another, so `fn` runs once. A cancelled
-    `transact` may still commit.
+    There are no conflicts: write transactions of all processes run one after another. `fn` runs on the event loop, and again on
+    a thread if it turns out to be long. A cancelled `transact` may still commit.
     """
 
     def __init__(self, path: str) -> None:
@@ -45,11 +45,8 @@ class EmbeddedStore:
         """Finish what is queued and close the file. Closing twice is fine."""
         if not self._is_closed:
             self._is_closed = True
-            await asyncio.to_thread(self._close)
-
-    def _close(self) -> None:
-        self._writer.close()
-        self._reader.close()
+            await self._writer.close()
+            await asyncio.to_thread(self._reader.close)
 
     def _check_open(self) -> None:
         if self._is_closed:
