@@ -71,30 +71,30 @@ class Parser:
                 start = line_end + 2
                 continue
             fields = data[start:line_end].split(b" ")
-            size = self._size(fields)
+            head_size, size = self._sizes(kind, fields)
             body = line_end + 2
             end = body + size
             if end + 2 > available:
                 return start, end + 2 - start
-            if kind == _M:
-                events.append(Delivery(fields[1], fields[2], fields[3] if len(fields) == 5 else b"", b"", data[body:end]))
-            else:
-                split = body + int(fields[-2])
-                reply = fields[3] if len(fields) == 6 else b""
-                events.append(Delivery(fields[1], fields[2], reply, data[body:split], data[split:end]))
+            split = body + head_size
+            reply = fields[3] if len(fields) == (5 if kind == _M else 6) else b""
+            events.append(Delivery(fields[1], fields[2], reply, data[body:split], data[split:end]))
             start = end + 2
         return start, 0
 
-    def _size(self, fields: list[bytes]) -> int:
+    def _sizes(self, kind: int, fields: list[bytes]) -> tuple[int, int]:
+        """Return the size of the headers and of headers and payload together."""
+        count = len(fields) if kind == _M else len(fields) - 1
         try:
             size = int(fields[-1])
-        except ValueError:
-            size = -1
-        if size < 0 or not 4 <= len(fields) <= 6:
+            head_size = 0 if kind == _M else int(fields[-2])
+        except (ValueError, IndexError):
+            size = head_size = -1
+        if not (0 <= head_size <= size and 4 <= count <= 5):
             raise RemoteProtocolError(f"malformed NATS control line of {len(fields)} fields")
         if size > self._message_bytes_max:
             raise RemoteProtocolError(f"NATS message of {size} bytes, limit {self._message_bytes_max}")
-        return size
+        return head_size, size
 
 
 def status_of(headers: bytes) -> bytes:
