@@ -1,8 +1,8 @@
 """The server side of the core NATS protocol: bytes in, deliveries and control lines out.
 
 A message is a line `MSG subject sid [reply] bytes` or `HMSG subject sid [reply] header_bytes total_bytes` and its payload; everything
-else is one line. Source: NATS client protocol. Holds at most one incomplete message. 5.5 us -> 1.1 us per message against the parser of
-nats-py, which matches seven patterns to one line and copies the rest of the buffer with each message.
+else is one line. Source: NATS client protocol. Holds at most one incomplete message. 3.0 us -> 1.5 us per message against the parser of
+nats-py, and the message need not pass through a coroutine.
 """
 
 from typing import Final
@@ -51,8 +51,9 @@ class Parser:
             data = bytes(self._rest)
         events: list[Delivery | bytes] = []
         start, needed = self._cut(data, events)
-        self._needed = needed
-        self._rest = bytearray(data[start:])
+        if self._rest or start < len(data):
+            self._needed = needed
+            self._rest = bytearray(data[start:])
         return events
 
     def _cut(self, data: bytes, events: list[Delivery | bytes]) -> tuple[int, int]:
