@@ -5,7 +5,6 @@ store does to its clients: delay, conflict, a commit whose outcome is unknown, f
 """
 
 import asyncio
-import contextlib
 import random
 import struct
 from bisect import bisect_left, insort
@@ -199,25 +198,37 @@ class SimClient:
 
     async def transact(self, fn: Callable[[Transaction], T]) -> T:
         self._check_open()
-        if self.is_dead:
-            return await _never()
-        for _ in range(_FAULTS_IN_A_ROW_MAX):
-            await self._delay()
-            if self.is_dead:
-                return await self._die_during(fn)
-            if not self._meets_fault(fn):
-                break
-        value = self._commit(fn)
-        await self._delay()
-        return await _never() if self.is_dead else value
+        # Any: the result of `fn`, whatever its type.
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        if not self.is_dead:
+            self._later(self._receive, fn, answer, _FAULTS_IN_A_ROW_MAX)
+        return await answer
 
     async def read(self, fn: Callable[[ReadTransaction], T]) -> T:
         self._check_open()
-        await self._delay()
+        await asyncio.sleep(self._delay_s())
         return await _never() if self.is_dead else fn(self._store.view())
 
     async def close(self) -> None:
         self._is_closed = True
+
+    def _receive(self, fn: Callable[[Transaction], object], answer: "asyncio.Future[Any]", tries_left: int) -> None:
+        """Treat a transaction that has reached the store; its caller may be cancelled or dead meanwhile."""
+        if self.is_dead and self._store.random.random() >= self._store.faults.applied_in_death:
+            return
+        try:
+            if tries_left > 0 and not self.is_dead and self._meets_fault(fn):
+                self._later(self._receive, fn, answer, tries_left - 1)
+                return
+            value = self._commit(fn)
+        except BaseException as error:
+            self._later(self._answer, answer, answer.set_exception, error)
+        else:
+            self._later(self._answer, answer, answer.set_result, value)
+
+    def _answer(self, answer: "asyncio.Future[Any]", give: Callable[..., None], outcome: object) -> None:
+        if not self.is_dead and not answer.done():
+            give(outcome)
 
     def _meets_fault(self, fn: Callable[[Transaction], object]) -> bool:
         """Try to commit `fn` under faults; return whether one came in the way, so that `fn` must run again."""
@@ -248,16 +259,16 @@ class SimClient:
         self._discard(fn)
         raise StoreError("the store failed the transaction (simulated)")
 
-    async def _die_during(self, fn: Callable[[Transaction], T]) -> T:
-        if self._store.random.random() < self._store.faults.applied_in_death:
-            # The process that would hear of what `fn` raises is dead.
-            with contextlib.suppress(Exception):
-                self._commit(fn)
-        return await _never()
+    def _later(self, callback: Callable[..., None], *arguments: object) -> None:
+        loop = asyncio.get_running_loop()
+        if delay_s := self._delay_s():
+            loop.call_later(delay_s, callback, *arguments)
+        else:
+            loop.call_soon(callback, *arguments)
 
-    async def _delay(self) -> None:
+    def _delay_s(self) -> float:
         faults = self._store.faults
-        await asyncio.sleep(self._store.random.uniform(faults.delay_s_min, faults.delay_s_max) if faults.delay_s_max else 0)
+        return self._store.random.uniform(faults.delay_s_min, faults.delay_s_max) if faults.delay_s_max else 0.0
 
     def _check_open(self) -> None:
         if self._is_closed:
