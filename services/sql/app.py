@@ -6,6 +6,7 @@ from perdure.process.runtime import HeartbeatFacts, Runtime
 from perdure.query.engine import Engine
 from perdure.store.keyspace import Keyspace
 from services.sql.config import SqlConfig
+from services.sql.live import LiveSource
 from services.sql.portal import ResultLimits
 from services.sql.server import SqlServer
 from services.sql.session import SessionLimits
@@ -14,7 +15,8 @@ from services.sql.session import SessionLimits
 async def serve(runtime: Runtime[SqlConfig]) -> None:
     """Serve until the process is to stop."""
     config = runtime.config
-    engine = Engine(runtime.store, Keyspace(config.root), memory_bytes_max=config.query_memory_limit)
+    live = LiveSource(runtime.bus, runtime.subjects, runtime.peers)
+    engine = Engine(runtime.store, Keyspace(config.root), ask_live=live.ask, memory_bytes_max=config.query_memory_limit)
     limits = SessionLimits(config.query_timeout, ResultLimits(config.result_rows_limit, config.result_size_limit))
     server = SqlServer(engine, connections_max=config.connections_max, limits=limits, random=runtime.random, log=runtime.log)
     listener = await asyncio.start_server(server.accept, config.bind, config.port)

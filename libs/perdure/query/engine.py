@@ -5,7 +5,7 @@ The engine is imported at the first statement: most processes never see one.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from perdure.query import errors
@@ -14,6 +14,7 @@ from perdure.store.keyspace import Keyspace
 
 if TYPE_CHECKING:
     from perdure.query.datafusion import DataFusion, Plan
+    from perdure.query.table import LiveById
 
 COMPATIBLE_POSTGRES: Final = "14.0"
 """What clients are told that they speak with; they choose features by it."""
@@ -33,12 +34,14 @@ class Engine:
     Args:
         store: Where rows come from.
         keyspace: Where they are.
+        ask_live: Asks the invokers what they know of invocations that are running.
         memory_bytes_max: What one statement may hold beside the tables that it reads.
     """
 
-    def __init__(self, store: Store, keyspace: Keyspace, *, memory_bytes_max: int) -> None:
+    def __init__(self, store: Store, keyspace: Keyspace, *, ask_live: Callable[[], Awaitable["LiveById"]], memory_bytes_max: int) -> None:
         self._store = store
         self._keyspace = keyspace
+        self._ask_live = ask_live
         self._memory_bytes_max = memory_bytes_max
         self._engine: DataFusion | None = None
 
@@ -59,7 +62,7 @@ class Engine:
             QueryError: The statement is wrong. Iterating raises it, too, for what shows only then.
         """
         names = await asyncio.to_thread(self._tables_named_in, sql)
-        filled = await self._store.read(lambda tr: self._read(tr, names)) if names else {}
+        filled = await self._read(names) if names else {}
         plan = await asyncio.to_thread(self._plan, sql, parameters, filled)
         return Result(plan.schema, _batches(plan))
 
@@ -80,13 +83,19 @@ class Engine:
         except Exception as error:
             raise errors.of_engine(error) from None
 
-    def _read(self, tr: ReadTransaction, names: set[str]) -> dict[str, list[Any]]:
+    async def _read(self, names: set[str]) -> dict[str, list[Any]]:
         from perdure.query.catalogue import TABLES
         from perdure.query.datafusion import batches_of
         from perdure.query.table import Snapshot
 
-        snapshot = Snapshot(tr, self._keyspace)
-        return {name: batches_of(TABLES[name], TABLES[name].read(snapshot)) for name in names}
+        tables = [TABLES[name] for name in names]
+        live: LiveById = await self._ask_live() if any(table.shows_live for table in tables) else {}
+
+        def read(tr: ReadTransaction) -> dict[str, list[Any]]:
+            snapshot = Snapshot(tr, self._keyspace, live)
+            return {table.name: batches_of(table, table.read(snapshot)) for table in tables}
+
+        return await self._store.read(read)
 
     def _describe(self, sql: str, parameters: Sequence[object] | None) -> Any:
         return self._plan(sql, parameters, {}).schema

@@ -6,6 +6,7 @@ from typing import Any, Final
 import msgspec
 
 from perdure.base.ids import InvocationId, format_invocation_id
+from perdure.bus.messages import LiveInvocation
 from perdure.model.invocation import InvocationRecord, Source, Status
 from perdure.model.journal import Combinator, Future
 from perdure.model.result import Failure
@@ -39,6 +40,7 @@ _COLUMNS: Final = (
     ("journal_size", _U32),
     ("journal_commands_size", _U32),
     ("created_at", _TIMESTAMP),
+    ("created_using_restate_version", _TEXT),
     ("modified_at", _TIMESTAMP),
     ("inboxed_at", _TIMESTAMP),
     ("scheduled_at", _TIMESTAMP),
@@ -51,6 +53,19 @@ _COLUMNS: Final = (
     ("suspended_waiting_for_signals", ColumnType.U32_LIST),
     ("suspended_waiting_future_json", _TEXT),
     ("retry_count", _U64),
+    ("last_start_at", _TIMESTAMP),
+    ("next_retry_at", _TIMESTAMP),
+    ("last_attempt_deployment_id", _TEXT),
+    ("last_attempt_server", _TEXT),
+    ("last_failure", _TEXT),
+    ("last_failure_error_code", _TEXT),
+    ("last_failure_related_entry_index", _U64),
+    ("last_failure_related_entry_name", _TEXT),
+    ("last_failure_related_entry_type", _TEXT),
+    ("last_failure_related_command_index", _U64),
+    ("last_failure_related_command_name", _TEXT),
+    ("last_failure_related_command_type", _TEXT),
+    ("last_awaiting_on_future_json", _TEXT),
     ("status", _TEXT),
     ("completion_result", _TEXT),
     ("completion_failure", _TEXT),
@@ -145,8 +160,33 @@ def _completion(record: InvocationRecord) -> Row:
     return ("success", None)
 
 
-def row_of(invocation_id: InvocationId, record: InvocationRecord) -> Row:
-    """Return the row of one invocation, as far as the store knows it."""
+def _attempts(live: LiveInvocation | None) -> Row:
+    if live is None:
+        return (None,) * 14
+    return (
+        live.retry_count,
+        live.last_start_at_ms,
+        live.next_retry_at_ms,
+        live.last_attempt_deployment_id,
+        live.last_attempt_server,
+        live.last_failure,
+        live.last_failure_code,
+        None,
+        None,
+        None,
+        live.related_command_index,
+        live.related_command_name,
+        live.related_command_type,
+        None,
+    )
+
+
+def _status(record: InvocationRecord, live: LiveInvocation | None) -> str:
+    return live.status if live is not None and record.status is Status.INVOKED else _STATUSES[record.status]
+
+
+def row_of(invocation_id: InvocationId, record: InvocationRecord, live: LiveInvocation | None) -> Row:
+    """Return the row of one invocation: what the store has, and what its invoker told if it is running."""
     target = record.target
     has_journal = record.journal_length > 0
     return (
@@ -167,6 +207,7 @@ def row_of(invocation_id: InvocationId, record: InvocationRecord) -> Row:
         record.journal_length if has_journal else None,
         record.command_count if has_journal else None,
         record.created_at_ms,
+        None,
         record.modified_at_ms,
         record.inboxed_at_ms,
         record.scheduled_at_ms,
@@ -176,8 +217,8 @@ def row_of(invocation_id: InvocationId, record: InvocationRecord) -> Row:
         record.completion_retention_ms,
         record.journal_retention_ms,
         *_awaited(record),
-        None,
-        _STATUSES[record.status],
+        *_attempts(live),
+        _status(record, live),
         *_completion(record),
     )
 
@@ -187,7 +228,8 @@ def _read(snapshot: Snapshot) -> Iterator[Row]:
         for key, value in snapshot.scan(*range_of(snapshot.keyspace.partition(number).invocations)):
             invocation_id = unpack(key)[-1]
             assert isinstance(invocation_id, bytes)
-            yield row_of(InvocationId(invocation_id), _decoder.decode(value))
+            known = InvocationId(invocation_id)
+            yield row_of(known, _decoder.decode(value), snapshot.live.get(known))
 
 
-SYS_INVOCATION: Final = Table("sys_invocation", _COLUMNS, _read)
+SYS_INVOCATION: Final = Table("sys_invocation", _COLUMNS, _read, shows_live=True)

@@ -4,17 +4,20 @@ Source: shared/spec/sql.md, section 2.
 """
 
 import enum
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 import msgspec
 
+from perdure.base.ids import InvocationId
 from perdure.base.limits import SCAN_ROWS_MAX
+from perdure.bus.messages import LiveInvocation
 from perdure.store.chunks import get_range_chunked
 from perdure.store.interface import ReadTransaction
 from perdure.store.keyspace import Keyspace
 
 Row = tuple[object, ...]
+LiveById = Mapping[InvocationId, LiveInvocation]
 
 
 class ColumnType(enum.Enum):
@@ -34,11 +37,12 @@ class ColumnType(enum.Enum):
 
 
 class Snapshot:
-    """One consistent view of the store, and where things are in it."""
+    """One consistent view of the store, where things are in it, and what invokers told of live invocations shortly before."""
 
-    def __init__(self, tr: ReadTransaction, keyspace: Keyspace) -> None:
+    def __init__(self, tr: ReadTransaction, keyspace: Keyspace, live: LiveById) -> None:
         self.tr = tr
         self.keyspace = keyspace
+        self.live = live
 
     @property
     def partitions(self) -> int:
@@ -66,3 +70,5 @@ class Table(msgspec.Struct, frozen=True):
     columns: tuple[tuple[str, ColumnType], ...]
     read: Callable[[Snapshot], Iterator[Row]]
     """Yields rows with one value per column."""
+    shows_live: bool = False
+    """Whether `Snapshot.live` is wanted."""

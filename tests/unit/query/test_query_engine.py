@@ -9,13 +9,14 @@ import pytest
 
 from perdure.base.ids import invocation_id, partition_of
 from perdure.base.limits import MIB, SCAN_ROWS_MAX
+from perdure.bus.messages import LiveInvocation
 from perdure.model.invocation import InvocationRecord, Status
 from perdure.model.result import Success
 from perdure.model.target import HandlerType, Target
 from perdure.query.catalogue import TABLES
 from perdure.query.engine import Engine
 from perdure.query.errors import QueryError
-from perdure.query.table import Snapshot
+from perdure.query.table import LiveById, Snapshot
 from perdure.store.chunks import set_chunked
 from perdure.store.format import prepare
 from perdure.store.interface import Store, Transaction
@@ -34,6 +35,13 @@ def with_store(path: Path, work: Callable[[Store], Awaitable[None]]) -> None:
             await store.close()
 
     asyncio.run(run())
+
+
+def an_engine(store: Store, *live: LiveInvocation, memory_bytes_max: int = 64 * MIB) -> Engine:
+    async def ask_live() -> LiveById:
+        return {each.invocation_id: each for each in live}
+
+    return Engine(store, KEYSPACE, ask_live=ask_live, memory_bytes_max=memory_bytes_max)
 
 
 async def rows(engine: Engine, sql: str, *parameters: object) -> list[tuple[object, ...]]:
@@ -59,7 +67,7 @@ def test_every_invocation_is_seen_once_whatever_its_size(tmp_path: Path) -> None
     async def work(store: Store) -> None:
         await prepare(store, KEYSPACE, 3)
         await store.transact(fill)
-        engine = Engine(store, KEYSPACE, memory_bytes_max=64 * MIB)
+        engine = an_engine(store)
         counted = "SELECT count(*), count(DISTINCT id), count(completion_result) FROM sys_invocation"
         assert await rows(engine, counted) == [(count, count, 5)]
         assert await rows(engine, "SELECT status, count(*) FROM sys_invocation GROUP BY 1 ORDER BY 1") == [
@@ -71,9 +79,37 @@ def test_every_invocation_is_seen_once_whatever_its_size(tmp_path: Path) -> None
     with_store(tmp_path, work)
 
 
+def test_what_invokers_tell_of_running_invocations_is_shown(tmp_path: Path) -> None:
+    ids = [invocation_id(number, bytes(16)) for number in range(4)]
+
+    def fill(tr: Transaction) -> None:
+        for each, status in zip(ids, (Status.INVOKED, Status.INVOKED, Status.INVOKED, Status.COMPLETED), strict=True):
+            record = InvocationRecord(Target("S", "h", None, HandlerType.PLAIN), status, 1, 1)
+            set_chunked(tr, KEYSPACE.partition(0).invocation(each), msgspec.msgpack.encode(record))
+
+    async def work(store: Store) -> None:
+        await prepare(store, KEYSPACE, 1)
+        await store.transact(fill)
+        failing = LiveInvocation(ids[1], "backing-off", 3, 7, 9, "[500] m", "RT0007", "dp_1a", "sdk/1", 2, "r1", "Run")
+        engine = an_engine(store, LiveInvocation(ids[0], "running", 1), failing, LiveInvocation(ids[3], "running", 1))
+        query = (
+            "SELECT status, retry_count, last_failure, last_failure_error_code, last_attempt_deployment_id, last_attempt_server,"
+            " last_failure_related_command_index, last_failure_related_command_name, last_failure_related_command_type,"
+            " CAST(next_retry_at - last_start_at AS BIGINT) FROM sys_invocation ORDER BY id"
+        )
+        assert await rows(engine, query) == [
+            ("running", 1, None, None, None, None, None, None, None, None),
+            ("backing-off", 3, "[500] m", "RT0007", "dp_1a", "sdk/1", 2, "r1", "Run", 2),
+            ("ready", None, None, None, None, None, None, None, None, None),
+            ("completed", 1, None, None, None, None, None, None, None, None),
+        ]
+
+    with_store(tmp_path, work)
+
+
 def test_a_new_store_has_empty_tables(tmp_path: Path) -> None:
     async def work(store: Store) -> None:
-        engine = Engine(store, KEYSPACE, memory_bytes_max=64 * MIB)
+        engine = an_engine(store)
         for name in TABLES:
             assert await rows(engine, f"SELECT * FROM {name}") == []
         names = await rows(engine, "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public' ORDER BY 1")
@@ -99,7 +135,7 @@ def test_only_the_tables_of_a_statement_are_read(sql: str, is_read: bool, tmp_pa
     monkeypatch.setattr(Snapshot, "partitions", property(lambda _: read.append(1) or 0))
 
     async def work(store: Store) -> None:
-        await rows(Engine(store, KEYSPACE, memory_bytes_max=64 * MIB), sql)
+        await rows(an_engine(store), sql)
 
     with_store(tmp_path, work)
     assert bool(read) is is_read
@@ -107,9 +143,7 @@ def test_only_the_tables_of_a_statement_are_read(sql: str, is_read: bool, tmp_pa
 
 def test_a_statement_is_described_without_its_parameters(tmp_path: Path) -> None:
     async def work(store: Store) -> None:
-        schema = await Engine(store, KEYSPACE, memory_bytes_max=64 * MIB).describe(
-            "SELECT id, public FROM sys_service s, sys_deployment d WHERE name = $1"
-        )
+        schema = await an_engine(store).describe("SELECT id, public FROM sys_service s, sys_deployment d WHERE name = $1")
         assert schema.names == ["id", "public"]
 
     with_store(tmp_path, work)
@@ -132,7 +166,7 @@ def test_a_statement_is_described_without_its_parameters(tmp_path: Path) -> None
 def test_what_cannot_be_run_has_its_state(sql: str, sqlstate: str, tmp_path: Path) -> None:
     async def work(store: Store) -> None:
         with pytest.raises(QueryError) as caught:
-            await rows(Engine(store, KEYSPACE, memory_bytes_max=4 * MIB), sql)
+            await rows(an_engine(store, memory_bytes_max=4 * MIB), sql)
         assert caught.value.sqlstate == sqlstate
 
     with_store(tmp_path, work)
