@@ -140,6 +140,7 @@ class Http2Connection(DeploymentConnection):
         self._exchanges: dict[int, Http2Exchange] = {}
         self._starved: deque[Http2Exchange] = deque()
         self._paused: set[int] = set()
+        self._finished: list[zttp.Stream] = []
         self._output: list[bytes] = []
         self._flush_is_due = False
         self._streams_max = settings.streams_per_connection_max
@@ -297,7 +298,9 @@ class Http2Connection(DeploymentConnection):
         stream = cast("zttp.Stream", exchange.stream)
         if exchange.parked:
             stream.reset(frames.CANCEL)
-        elif not exchange.is_ended:
+        elif exchange.is_ended:
+            self._finished.append(stream)
+        else:
             stream.end_message()
         exchange.is_closed = True
         self._forget(exchange)
@@ -383,6 +386,18 @@ class Http2Connection(DeploymentConnection):
                 self._exchanges[stream_id].withheld += credit
         if output:
             self._output.append(output)
+        if self._finished:
+            self._release_finished()
+
+    def _release_finished(self) -> None:
+        """Make zttp forget streams whose request ended before the response: it keeps those, and looks at each for every read.
+
+        A reset does it, and its frame is not sent. After 8000 streams: 120 us -> 4 us per stream.
+        """
+        for stream in self._finished:
+            stream.reset(frames.NO_ERROR)
+        self._finished.clear()
+        self._http2.data_to_send()
 
     def _flush_soon(self) -> None:
         if not self._flush_is_due:
