@@ -135,13 +135,15 @@ class Answers:
         execution_at_ms = reply.execution_at_ms if reply.execution_at_ms is not None or not is_new else invoke.execution_at_ms
         return responses.sent(invoke.invocation_id, execution_at_ms, is_new=is_new), metrics.COMPLETED
 
-    async def _completed(self, invocation_id: InvocationId, reply: messages.Completed, entry: HandlerEntry | None) -> tuple[Response, int]:
-        """Return the answer to a completion; `entry` None means that the handler is gone."""
+    async def _completed(
+        self, invocation_id: InvocationId, reply: messages.Completed, entry: HandlerEntry | None, *, is_named: bool = True
+    ) -> tuple[Response, int]:
+        """Return the answer to a completion; `entry` None means that the handler is gone, or where nobody named one, that it is unknown."""
         result = reply.result
         if isinstance(result, Failure):
             return responses.failure(invocation_id, result, reply.expires_at_ms), metrics.INVOCATION_ERROR
         value = result.value if reply.result_blob_id is None else await self._blobs.take(reply.result_blob_id)
-        if entry is None:
+        if entry is None and is_named:
             raise refusals.not_found()
         content_type = responses.result_type(entry, value)
         return responses.success(invocation_id, value, content_type, reply.expires_at_ms), metrics.COMPLETED
@@ -155,7 +157,8 @@ class Answers:
             case messages.Completed() as reply:
                 if not names_handler and reply.target is not None:
                     entry = self.directory.find(reply.target.service, reply.target.handler)
-                response, _ = await self._completed(invocation_id, reply, entry)
+                is_named = names_handler or reply.target is not None
+                response, _ = await self._completed(invocation_id, reply, entry, is_named=is_named)
                 return response
             case messages.NotFound():
                 if is_attach:

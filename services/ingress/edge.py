@@ -61,10 +61,15 @@ class Edge:
         self._active += 1
         try:
             return await self._answers.answer(scope, receive)
+        except CallerGone:
+            raise
         except Refused as refused:
             return responses.refusal(refused)
         except StoreError as error:
             log.warning("store_failed", reason=error.message)
             return responses.refusal(Refused(503, f"internal routing error: {error.message}. {_RETRY}"))
+        except Exception:
+            log.exception("request_failed", method=scope["method"])
+            return responses.refusal(Refused(500, "internal error of the ingress"))
         finally:
             self._active -= 1

@@ -65,15 +65,17 @@ def success(invocation_id: InvocationId, value: bytes, content_type: bytes | Non
     return Response(200, headers, value)
 
 
-def result_type(entry: HandlerEntry, value: bytes) -> bytes | None:
-    """Return the content type of a handler's result."""
+def result_type(entry: HandlerEntry | None, value: bytes) -> bytes | None:
+    """Return the content type of a handler's result; where the handler is unknown, that of one without output rules."""
+    if entry is None:
+        return b"application/json" if value else None
     return entry.content_type if value else entry.content_type_if_empty
 
 
 def failure(invocation_id: InvocationId, failed: Failure, expires_at_ms: int | None = None) -> Response:
-    """Return a terminal failure. A code that is no final HTTP status is sent as 500; the body keeps it."""
+    """Return a terminal failure. A code that the HTTP library takes for no final status is sent as 500; the body keeps it."""
     body = _encode_json(_ErrorBody(failed.code, failed.message, dict(failed.metadata), "invocation"))
-    status = failed.code if 200 <= failed.code <= 999 else 500
+    status = failed.code if 200 <= failed.code <= 599 else 500
     headers = [_JSON, _FROM_INVOCATION, (b"x-restate-id", format_invocation_id(invocation_id).encode())]
     if expires_at_ms is not None:
         headers.append((b"idempotency-expires", expiry_text(expires_at_ms)))

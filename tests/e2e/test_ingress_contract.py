@@ -308,9 +308,7 @@ def test_a_send_is_acknowledged(ingress: Ingress, path: str) -> None:
     assert reply.headers["x-restate-id"] == reply.json["invocationId"]
 
 
-@pytest.mark.parametrize(
-    ("code", "status"), [(418, 418), (400, 400), (500, 500), (599, 599), (200, 200), (999, 999), (99, 500), (1000, 500)]
-)
+@pytest.mark.parametrize(("code", "status"), [(418, 418), (400, 400), (500, 500), (599, 599), (200, 200), (99, 500), (1000, 500)])
 def test_a_terminal_failure_decides_the_status(ingress: Ingress, code: int, status: int) -> None:
     reply = ingress("POST", "/Contract/fail", str(code).encode(), JSON)
     assert reply.status == status

@@ -124,7 +124,20 @@ def test_a_stored_result_says_when_it_expires() -> None:
 
 @pytest.mark.parametrize(
     ("code", "status"),
-    [(418, 418), (200, 200), (500, 500), (999, 999), (99, 500), (0, 500), (1000, 500), (65535, 500), (100, 500), (199, 500)],
+    [
+        (418, 418),
+        (200, 200),
+        (500, 500),
+        (599, 599),
+        (600, 500),
+        (999, 500),
+        (99, 500),
+        (0, 500),
+        (1000, 500),
+        (65535, 500),
+        (100, 500),
+        (199, 500),
+    ],
 )
 def test_a_failure_is_answered_with_its_code_where_http_has_it(code: int, status: int) -> None:
     answer, (asked,) = exchange("POST", "/Svc/echo", owner=completing(Failure(code, "no")))
@@ -218,6 +231,22 @@ def test_attach_waits_for_the_result(target: str) -> None:
     assert (answer.status, answer.body) == (200, b"1")
     assert answer.headers["x-restate-id"] == ID
     assert answer.headers["content-type"] == "text/plain", "by the rules of the handler that the owner named"
+
+
+def test_a_result_whose_handler_nobody_named_counts_as_json() -> None:
+    answer, _ = exchange("GET", f"/restate/output/{ID}", owner=completing(Success(b"1")))
+    assert (answer.status, answer.headers["content-type"]) == (200, "application/json")
+
+
+def test_the_success_of_an_owner_named_handler_that_is_gone_is_not_found() -> None:
+    owner = completing(Success(b"1"), target=Target("Svc", "gone", None, HandlerType.PLAIN))
+    answer, _ = exchange("GET", f"/restate/output/{ID}", owner=owner)
+    assert error_of(answer) == (404, "not found", "ingress")
+
+
+def test_a_reply_that_cannot_be_is_an_internal_error() -> None:
+    answer, _ = exchange("POST", "/Svc/echo", owner=lambda request: NotReady(request.request_id))
+    assert error_of(answer) == (500, "internal error of the ingress", "ingress")
 
 
 def test_attach_to_something_unknown_is_an_invocation_error() -> None:
