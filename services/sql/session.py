@@ -72,15 +72,17 @@ class Session:
 
     async def receive(self, message: fe.FrontendMessage) -> None:
         """Do what a message asks, and answer it."""
-        if isinstance(message, fe.Query):
-            await self._attempt(self._simple_query(message.sql))
-            await self._send(backend.ready_for_query(self._executor.transaction_status))
-        elif isinstance(message, fe.Sync):
+        if isinstance(message, fe.Sync):
             self._is_skipping = False
             if self._executor.transaction_status == b"I":
                 self._portals.clear()
             await self._send(backend.ready_for_query(self._executor.transaction_status))
-        elif not self._is_skipping:
+        elif self._is_skipping:
+            pass  # until the client has seen the error and says so
+        elif isinstance(message, fe.Query):
+            await self._attempt(self._simple_query(message.sql))
+            await self._send(backend.ready_for_query(self._executor.transaction_status))
+        else:
             self._is_skipping = not await self._attempt(self._extended(message))
 
     async def _attempt(self, work: Awaitable[None]) -> bool:
