@@ -42,6 +42,21 @@ class Plan:
         self.options = options
 
 
+class PinnedState:
+    """The state that an attempt is shown, in key order, and what keeps it in memory meanwhile."""
+
+    __slots__ = ("_state", "entries")
+
+    def __init__(self, state: CachedState, entries: list[tuple[bytes, bytes]]) -> None:
+        self._state = state
+        self.entries = entries
+
+    def unpin(self) -> None:
+        """Let the state leave memory."""
+        self._state.pins -= 1
+        self.entries = []
+
+
 class Host(Protocol):
     """What an attempt needs of the invoker."""
 
@@ -84,7 +99,7 @@ class Attempt:
         "state",
     )
 
-    def __init__(self, host: Host, partition: int, live: Live, plan: Plan, state: CachedState | None, *, waited_s: float) -> None:
+    def __init__(self, host: Host, partition: int, live: Live, plan: Plan, state: PinnedState | None, *, waited_s: float) -> None:
         self._host = host
         self.partition = partition
         self.live = live
@@ -126,7 +141,7 @@ class Attempt:
     def _start_frame(self, known: int, now_ms: int) -> bytes:
         live, record = self.live, self.live.record
         is_eager = self.state is not None and self.plan.options.eager_state
-        entries = sorted(self.state.entries.items()) if self.state is not None and is_eager else []
+        entries = self.state.entries if self.state is not None and is_eager else []
         return self.plan.encoder.start(
             invocation_id=live.id,
             debug_id=format_invocation_id(live.id),

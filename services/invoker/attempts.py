@@ -14,7 +14,7 @@ from perdure.model.journal import AttemptError
 from perdure.registry.options import OptionsCache, ServerDefaults, effective_options
 from perdure.registry.retry import EffectiveRetryPolicy
 from perdure.registry.schema import Schema
-from services.invoker.attempt import Attempt, Plan
+from services.invoker.attempt import Attempt, PinnedState, Plan
 from services.invoker.calls import CallResolver
 from services.invoker.loading import Loader
 from services.invoker.machine import events as facts
@@ -75,6 +75,7 @@ class Attempts:
         self._slots = slots
         self._open: dict[InvocationId, Attempt] = {}
         self._waiting: deque[tuple[StartAttempt, float]] = deque()
+        self._opening: set[asyncio.Task[None]] = set()
         self._encoders: dict[int, AttemptEncoder] = {}
 
     @property
@@ -122,18 +123,39 @@ class Attempts:
         live = self._wanted(effect)
         if live is None:
             return
+        target = live.record.target
+        if target.key is None:
+            self._open_with(effect, live, None, since_s)
+            return
+        states = self._owner.partitions[effect.partition].view.states
+        state = states[target.service, target.key]
+        states.move_to_end((target.service, target.key))
+        state.pins += 1
+        entries = sorted(state.entries.items())
+        if self._owner.is_durable(state):
+            self._open_with(effect, live, PinnedState(state, entries), since_s)
+        else:
+            task = asyncio.ensure_future(self._open_when_durable(effect, PinnedState(state, entries), since_s))
+            self._opening.add(task)
+            task.add_done_callback(self._opening.discard)
+
+    async def _open_when_durable(self, effect: StartAttempt, state: PinnedState, since_s: float) -> None:
+        """Show an attempt the state as it is now, but only once that has committed."""
+        await self._owner.settle()
+        live = self._wanted(effect)
+        if live is None:
+            state.unpin()
+        else:
+            self._open_with(effect, live, state, since_s)
+
+    def _open_with(self, effect: StartAttempt, live: Live, state: PinnedState | None, since_s: float) -> None:
         try:
             plan = self._plan(live)
         except _Refused as refused:
+            if state is not None:
+                state.unpin()
             self._feed_failure(effect.partition, live, refused.error, AttemptTimings(), self._defaults_policy())
             return
-        state = None
-        target = live.record.target
-        if target.key is not None:
-            states = self._owner.partitions[effect.partition].view.states
-            state = states[target.service, target.key]
-            states.move_to_end((target.service, target.key))
-            state.pins += 1
         attempt = Attempt(self, effect.partition, live, plan, state, waited_s=self.loop.time() - since_s)
         self._open[live.id] = attempt
         live.is_open = True
@@ -212,7 +234,7 @@ class Attempts:
         if self._open.get(attempt.live.id) is attempt:
             del self._open[attempt.live.id]
         if attempt.state is not None:
-            attempt.state.pins -= 1
+            attempt.state.unpin()
         while self._waiting and len(self._open) < self._slots:
             effect, since_s = self._waiting.popleft()
             self._prepare(effect, since_s)

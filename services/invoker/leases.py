@@ -137,7 +137,7 @@ class Leases:
         own_id = self._owner.invoker_id
         wanted = [number for number, name in assignment.items() if name == own_id and number not in self._owner.partitions]
         holders = {leases[number].owner for number in wanted if number in leases} - {own_id}
-        dead = {holder for holder in holders if await self._is_dead(holder)}
+        dead = {holder for holder in sorted(holders) if await self._is_dead(holder)}
         return [number for number in wanted if number not in leases or leases[number].owner in dead]
 
     async def _note_dead(self) -> None:
@@ -145,7 +145,7 @@ class Leases:
         now_ms = self._clock.now_ms()
         recent = {peer.process_id for peer in self._peers.alive("invoker", now_ms=now_ms + SUSPICION_MS)}
         suspects = {peer.process_id for peer in self._peers.alive("invoker")} - recent - {self._owner.invoker_id}
-        self._dead = {name for name in suspects if await self._ping(name) is False}
+        self._dead = {name for name in sorted(suspects) if await self._ping(name) is False}
 
     async def _is_dead(self, holder: str) -> bool:
         """Whether a process that holds leases can be given up: stalled, silent for long, or gone from the bus."""

@@ -17,7 +17,7 @@ from perdure.store.chunks import get_chunked, get_range_chunked
 from perdure.store.interface import ReadTransaction, Store
 from perdure.store.keyspace import PartitionKeys, range_of, unpack
 from perdure.store.ranges import scan
-from services.invoker.machine.events import Event
+from services.invoker.machine.events import Event, MailReceived
 from services.invoker.machine.timers import Timer, TimerKind
 from services.invoker.machine.view import CachedState, Live, ObjectKey, PartitionView, PromiseRecord
 from services.invoker.owner import OwnedPartition, Owner
@@ -53,8 +53,7 @@ class Loader:
         self._state_cache_keys = state_cache_keys
         self._lookups: list[_Lookup] = []
         self._preparations: list[_Preparation] = []
-        self._is_scheduled = False
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._reading: asyncio.Task[None] | None = None
 
     # Look-ups for events.
 
@@ -93,15 +92,16 @@ class Loader:
                 del view.states[key]
 
     def _schedule(self) -> None:
-        if not self._is_scheduled:
-            self._is_scheduled = True
-            asyncio.get_running_loop().call_soon(self._start)
+        if self._reading is None:
+            self._reading = asyncio.ensure_future(self._read_all_that_gathers())
 
-    def _start(self) -> None:
-        self._is_scheduled = False
-        task = asyncio.ensure_future(self._read())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    async def _read_all_that_gathers(self) -> None:
+        """One read at a time: what gathers meanwhile is read next, so that what was asked first is there first."""
+        try:
+            while self._lookups or self._preparations:
+                await self._read()
+        finally:
+            self._reading = None
 
     async def _read(self) -> None:
         lookups, self._lookups = self._lookups, []
@@ -123,6 +123,7 @@ class Loader:
         self, lookup: _Lookup, records: dict[InvocationId, InvocationRecord], journals: dict[InvocationId, list[Entry]]
     ) -> None:
         owned, view = lookup.owned, lookup.owned.view
+        owned.mail_in_lookup -= isinstance(lookup.event, MailReceived)
         if self._owner.partitions.get(lookup.partition) is not owned:
             return
         if lookup.record_of is not None:

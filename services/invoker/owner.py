@@ -22,7 +22,7 @@ from services.invoker.machine.events import Event, MailReceived
 from services.invoker.machine.machine import PartitionMachine, seal
 from services.invoker.machine.mail import Mail
 from services.invoker.machine.step import Effect, Step
-from services.invoker.machine.view import Live, PartitionView
+from services.invoker.machine.view import CachedState, Live, PartitionView
 
 log = structlog.get_logger("perdure.invoker")
 
@@ -47,6 +47,7 @@ class OwnedPartition:
     Attributes:
         mail_after: The last mailbox row that was fed to the machine.
         own_mail: Messages from our own partitions that are in the mailbox, so that later ones do not overtake them.
+        mail_in_lookup: Messages that wait for reads; those behind them wait as well, to keep their order.
         is_drained: Whether the mailbox has been empty since the takeover.
         is_closing: It is being given away: nothing new is fed.
     """
@@ -58,6 +59,7 @@ class OwnedPartition:
         self.lease_value = encode_lease(lease)
         self.mail_after: bytes | None = None
         self.own_mail = 0
+        self.mail_in_lookup = 0
         self.is_drained = False
         self.is_closing = False
 
@@ -102,10 +104,12 @@ class Owner:
         if owned is None or owned.is_closing:
             return False
         machine = owned.machine
-        if machine.lookup_of(event) is None and machine.journal_of(event) is None:
-            self.apply(owned, event)
-        else:
+        is_mail = isinstance(event, MailReceived)
+        if (is_mail and owned.mail_in_lookup) or machine.lookup_of(event) is not None or machine.journal_of(event) is not None:
+            owned.mail_in_lookup += is_mail
             self.lookup(partition, event)
+        else:
+            self.apply(owned, event)
         return True
 
     def apply(self, owned: OwnedPartition, event: Event) -> None:
@@ -173,6 +177,10 @@ class Owner:
             settled = asyncio.get_running_loop().create_future()
             self._settlers.append((target, settled))
             await settled
+
+    def is_durable(self, state: CachedState) -> bool:
+        """Whether all that was written to some state has committed."""
+        return not state.pending_writes and state not in self._step.states
 
     def stalled_ms(self, now_ms: int) -> int:
         """Return the age of the oldest event that has not committed."""

@@ -70,7 +70,7 @@ class PartitionMachine:
 
     def lookup_of(self, event: Event) -> InvocationId | None:
         """Return the invocation whose completed record must be looked up in the store before `event` is applied."""
-        invocation_id = _addressed(event)
+        invocation_id = _addressed(event, self.view)
         if invocation_id is None or invocation_id in self.view.lives:
             return None
         return invocation_id
@@ -166,11 +166,11 @@ def _apply_mail(turn: Turn, mail: Mail) -> None:
         assert_never(mail)
 
 
-def _addressed(event: Event) -> InvocationId | None:
+def _addressed(event: Event, view: PartitionView) -> InvocationId | None:
     """Return the invocation that an event addresses, if it may be a completed one."""
     if isinstance(event, RequestReceived):
         request = event.request
-        is_certain_to_be_new = isinstance(request, Invoke) and request.is_fresh
+        is_certain_to_be_new = isinstance(request, Invoke) and request.is_fresh and request.invocation_id not in view.ended
         return None if is_certain_to_be_new or isinstance(request, SendSignalTo) else request.invocation_id
     if isinstance(event, MailReceived):
         mail = event.mail

@@ -2,6 +2,7 @@
 
 import heapq
 from collections import OrderedDict, deque
+from typing import Final
 
 import msgspec
 
@@ -12,6 +13,7 @@ from perdure.model.result import Outcome
 from perdure.store.keyspace import PartitionKeys
 from services.invoker.machine.timers import Timer
 
+ENDED_MAX: Final = 2_048
 ObjectKey = tuple[str, str]
 """service, key"""
 
@@ -120,6 +122,8 @@ class PartitionView:
         """Journals that were read from the store for the event at hand."""
         self.lookups: dict[InvocationId, int] = {}
         """Ids that are being looked up; an invocation that ends meanwhile stays in memory."""
+        self.ended: OrderedDict[InvocationId, None] = OrderedDict()
+        """The last invocations that ended and left memory: a request for one that claims to be new is a repetition."""
         self.counts: dict[bytes, int] = {}
 
     def arm(self, timer: Timer) -> None:
@@ -143,3 +147,6 @@ class PartitionView:
         """Drop an ended invocation from memory, unless a look-up is under way or a write is not committed."""
         if live.has_ended and not live.pending_writes and live.id not in self.lookups and self.lives.get(live.id) is live:
             del self.lives[live.id]
+            self.ended[live.id] = None
+            if len(self.ended) > ENDED_MAX:
+                self.ended.popitem(last=False)
