@@ -41,14 +41,26 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
     yield from _served(Endpoint("tests.e2e.services:app", tmp_path_factory.mktemp("python")))
 
 
-@pytest.fixture(scope="session", params=["http2", "http11"])
-def services(request: pytest.FixtureRequest, suite: Suite, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
-    """The Python services, registered with the shared server for one of the two transports."""
-    is_http_11 = request.param == "http11"
-    prefix = "H1" if is_http_11 else ""
-    for running in _served(Endpoint("tests.e2e.services:app", tmp_path_factory.mktemp(request.param), prefix=prefix)):
-        suite.register(running.url, use_http_11=is_http_11)
-        yield Services(suite, running, prefix)
+@pytest.fixture(scope="session")
+def http2(suite: Suite, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
+    """The Python services, registered with the shared server, reached by bidirectional streams of HTTP/2."""
+    for running in _served(Endpoint("tests.e2e.services:app", tmp_path_factory.mktemp("http2"))):
+        suite.register(running.url)
+        yield Services(suite, running, "")
+
+
+@pytest.fixture(scope="session")
+def http11(suite: Suite, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
+    """The same, reached by requests and responses of HTTP/1.1."""
+    for running in _served(Endpoint("tests.e2e.services:app", tmp_path_factory.mktemp("http11"), prefix="H1")):
+        suite.register(running.url, use_http_11=True)
+        yield Services(suite, running, "H1")
+
+
+@pytest.fixture(params=["http2", "http11"])
+def services(request: pytest.FixtureRequest) -> Services:
+    """The Python services over each of the two transports."""
+    return request.getfixturevalue(request.param)
 
 
 @pytest.fixture(scope="session")
