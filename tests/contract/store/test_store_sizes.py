@@ -104,6 +104,16 @@ def test_no_piece_of_a_value_outlives_it(place: Place) -> None:
     place.run(scenario)
 
 
+def test_a_new_value_need_not_be_cleared_before(place: Place) -> None:
+    key = place.keys.partition(1).state("s", "k", b"a")
+
+    async def scenario(store: Store) -> None:
+        await store.transact(lambda tr: set_chunked(tr, key, body_of(MIB), is_new=True))
+        assert await store.transact(lambda tr: get_chunked(tr, key)) == body_of(MIB)
+
+    place.run(scenario)
+
+
 @pytest.mark.parametrize("size", [0, 1, VALUE_BYTES_MAX, VALUE_BYTES_MAX + 1, 11 * MIB])
 def test_a_blob_comes_back_until_it_is_deleted(place: Place, size: int) -> None:
     async def scenario(store: Store) -> None:

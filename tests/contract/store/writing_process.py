@@ -7,8 +7,12 @@ import asyncio
 import sys
 from collections.abc import Callable
 
+from perdure.store.embedded import checkpoints
 from perdure.store.interface import Transaction
 from perdure.store.opening import open_store
+
+# So that it is also killed in checkpoints, and while the log begins anew.
+checkpoints._LOG_PAGES = 60
 
 
 def batch(root: bytes, name: bytes, number: int, rows: int) -> Callable[[Transaction], None]:
