@@ -91,23 +91,29 @@ class DataFusion:
         self._empty = {name: batches_of(table, iter(())) for name, table in tables.items()}
         self._functions = [_datafusion.udf(_constant(value), [], pa.string(), "stable", name) for name, value in constants.items()]
         self._memory_bytes_max = memory_bytes_max
+        context = self._context_of({})
+        self._tables = {name: context.table_provider(name) for name in tables}
         self._options = _datafusion.SQLOptions().with_allow_ddl(False).with_allow_dml(False).with_allow_statements(False)
 
     def tables_named_in(self, sql: str) -> set[str]:
         """Return which tables a statement reads. Raises whatever is wrong with it."""
         context = self._context()
-        recorder = _Recorder({name: _table_of(batches) for name, batches in self._empty.items()})
+        recorder = _Recorder(self._tables)
         context.catalog(_CATALOGUE).register_schema(_SCHEMA, recorder)
         context.sql_with_options(sql, self._options)
         return recorder.asked
 
     def plan(self, sql: str, parameters: Sequence[object] | None, filled: Mapping[str, list[Any]]) -> Plan:
         """Plan a statement over all tables, those of `filled` with rows; parameters of None leave `$1` and on open."""
+        context = self._context_of(filled)
+        values = None if parameters is None else {str(number): value for number, value in enumerate(parameters, 1)}
+        return Plan(context.sql_with_options(sql, self._options, values))
+
+    def _context_of(self, filled: Mapping[str, list[Any]]) -> Any:
         context = self._context()
         for name, empty in self._empty.items():
             context.register_record_batches(name, [filled.get(name, empty)])
-        values = None if parameters is None else {str(number): value for number, value in enumerate(parameters, 1)}
-        return Plan(context.sql_with_options(sql, self._options, values))
+        return context
 
     def _context(self) -> Any:
         config = _datafusion.SessionConfig().with_information_schema(True).with_default_catalog_and_schema(_CATALOGUE, _SCHEMA)
@@ -116,8 +122,3 @@ class DataFusion:
         for function in self._functions:
             context.register_udf(function)
         return context
-
-
-def _table_of(batches: list[Any]) -> Any:
-    dataset: Any = importlib.import_module("pyarrow.dataset")
-    return _catalog.Table(dataset.dataset(pa.Table.from_batches(batches)))
