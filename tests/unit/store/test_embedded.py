@@ -141,6 +141,22 @@ def test_one_who_has_written_waits_for_one_who_waits(tmp_path: Path) -> None:
     assert order == ["his", "mine"]
 
 
+def test_a_lock_for_which_others_wait_is_not_taken_before_them(tmp_path: Path) -> None:
+    import fcntl
+
+    path = str(tmp_path / "perdure.db")
+    lock, another = WriteLock(path), WriteLock(path)
+    assert lock.try_acquire()
+    assert not another.try_acquire()
+    lock.release()
+    with open(f"{path}-turn", "rb+") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        assert not another.try_acquire()
+    assert another.try_acquire()
+    lock.close()
+    another.close()
+
+
 def _can_take(path: str) -> bool:
     import fcntl
 
