@@ -17,7 +17,8 @@ from services.ingress.asgi import Receive, Scope
 from services.ingress.bodies import target_of
 from services.ingress.departures import CallerGone, Departures
 from services.ingress.directory import Directory, HandlerEntry
-from services.ingress.refusals import Refused
+from services.ingress.freshness import Freshness
+from services.ingress.refusals import Refused, Unregistered
 from services.ingress.responses import Response
 from services.ingress.routes import Call, CompleteAwakeable, Health, Lookup, Wait, WaitByBody, normalise, route_of
 from services.ingress.waiting import Waiting
@@ -53,6 +54,7 @@ class Answers:
         clock: Clock,
         random: Random,
         meters: metrics.Meters,
+        freshness: Freshness,
         body_bytes_max: int,
     ) -> None:
         self.directory = Directory()
@@ -62,6 +64,7 @@ class Answers:
         self._clock = clock
         self._random = random
         self._meters = meters
+        self._freshness = freshness
         self._body_bytes_max = body_bytes_max
         self._time = asyncio.get_running_loop().time
 
@@ -73,7 +76,11 @@ class Answers:
             CallerGone: Nobody is there to answer.
         """
         path = normalise(scope["raw_path"])
-        route = route_of(path, self.directory)
+        try:
+            route = route_of(path, self.directory)
+        except Unregistered:
+            await self._freshness.renew()
+            route = route_of(path, self.directory)
         if isinstance(route, Call):
             return await self._call(route, path, scope, receive)
         method = scope["method"]

@@ -20,6 +20,7 @@ from services.ingress.config import IngressConfig
 from services.ingress.departures import Departures
 from services.ingress.directory import directory_of
 from services.ingress.edge import Edge
+from services.ingress.freshness import Freshness
 from services.ingress.metrics import Meters
 from services.ingress.waiting import Waiting
 
@@ -43,6 +44,7 @@ async def serve(runtime: Runtime[IngressConfig]) -> None:
     meters = Meters(waiting=lambda: len(waiting), parked=lambda: waiting.parked)
     meters.register(runtime.metrics)
     departures = Departures(waiting)
+    schema = SchemaCache()
     answers = Answers(
         waiting=waiting,
         departures=departures,
@@ -50,6 +52,7 @@ async def serve(runtime: Runtime[IngressConfig]) -> None:
         clock=runtime.clock,
         random=runtime.random,
         meters=meters,
+        freshness=Freshness(schema.refresh),
         body_bytes_max=config.request_size_limit,
     )
     address = ""
@@ -64,7 +67,6 @@ async def serve(runtime: Runtime[IngressConfig]) -> None:
         runtime.log.info("listening", address=where)
         runtime.set_ready(True)
 
-    schema = SchemaCache()
     follow(schema, answers)
     await waiting.start()
     await schema.start(runtime.store, runtime.bus, runtime.subjects, keyspace)

@@ -19,6 +19,10 @@ class Refused(Exception):  # reads as what happened to the request
         self.retry_after_s = retry_after_s
 
 
+class Unregistered(Refused):
+    """The metadata at hand has no such service or handler."""
+
+
 _SHORT_PATH: Final = "bad path, expected either /:service-name/:handler or /:object-name/:object-key/:handler"
 _LONG_PATH: Final = (
     "bad path, expected /restate/call/:service/:handler, /restate/send/:service/:handler, "
@@ -148,14 +152,14 @@ def not_found() -> Refused:
     return Refused(404, "not found")
 
 
-def service_not_found(service: str) -> Refused:
+def service_not_found(service: str) -> Unregistered:
     """No registered service has this name."""
-    return Refused(404, f"service '{service}' not found, make sure to register the service before calling it.")
+    return Unregistered(404, f"service '{service}' not found, make sure to register the service before calling it.")
 
 
-def handler_not_found(service: str, handler: str) -> Refused:
+def handler_not_found(service: str, handler: str) -> Unregistered:
     """The latest revision of the service has no such handler."""
-    return Refused(
+    return Unregistered(
         404,
         f"the service '{service}' exists, but the handler '{handler}' was not found, "
         "check that the handler exists in the latest registered service version.",

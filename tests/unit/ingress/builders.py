@@ -14,6 +14,7 @@ from services.ingress.answers import Answers
 from services.ingress.departures import Departures
 from services.ingress.directory import Directory, directory_of
 from services.ingress.edge import Edge
+from services.ingress.freshness import Freshness
 from services.ingress.metrics import Meters
 from services.ingress.waiting import Waiting
 
@@ -198,9 +199,12 @@ class Ingress:
             clock=FixedClock(),
             random=CountingRandom(),
             meters=self.meters,
+            freshness=Freshness(self._read_metadata),
             body_bytes_max=body_bytes_max,
         )
         self.answers.directory = a_directory()
+        self.registered_meanwhile: Directory | None = None
+        self.metadata_reads = 0
         self.edge = Edge(self.answers, self.meters, body_bytes_max=body_bytes_max, requests_max=requests_max)
         self.asked: list[messages.OwnerRequest] = []
         self._owner = owner
@@ -253,6 +257,12 @@ class Ingress:
             return None
         start, end = sent
         return Answer(start["status"], start["headers"], end["body"])
+
+    async def _read_metadata(self) -> None:
+        self.metadata_reads += 1
+        await asyncio.sleep(0.01)
+        if self.registered_meanwhile is not None:
+            self.answers.directory = self.registered_meanwhile
 
     def _take(self, subject: str, payload: bytes) -> None:
         requests = self._decoder.decode(payload).requests

@@ -32,6 +32,7 @@ from perdure.bus.messages import (
 from perdure.model.result import Failure, Success
 from perdure.model.target import HandlerType, Target
 from perdure.sim.loop import VirtualLoop
+from services.ingress.directory import Directory
 from tests.unit.ingress.builders import NOW_MS, Answer, Ingress, Owner
 
 ID = "inv_1gf3qgbvqBGZ3Wg62ENp11QEVhGegZNT7N"
@@ -458,6 +459,29 @@ def test_a_takeover_costs_the_caller_time_but_no_error() -> None:
         answer = await request
         assert answer is not None
         assert (answer.status, answer.body) == (200, b"1")
+
+    run(scenario)
+
+
+def test_a_service_that_was_registered_a_moment_ago_can_be_called() -> None:
+    async def scenario(ingress: Ingress) -> None:
+        ingress.registered_meanwhile = ingress.answers.directory
+        ingress.answers.directory = Directory()
+        answer = await ingress.request("POST", "/Svc/echo")
+        assert answer is not None
+        assert answer.status == 200
+
+    run(scenario, completing(Success(b"1")))
+
+
+def test_requests_for_unknown_services_share_their_reads_of_the_metadata() -> None:
+    async def scenario(ingress: Ingress) -> None:
+        first = asyncio.ensure_future(ingress.request("POST", "/Nope/x"))
+        await asyncio.sleep(0.005)
+        others = [asyncio.ensure_future(ingress.request("POST", "/Nope/x")) for _ in range(10)]
+        answers = await asyncio.gather(first, *others)
+        assert [answer.status for answer in answers if answer is not None] == [404] * 11
+        assert ingress.metadata_reads == 2, "the read that was under way may have missed what the others ask for"
 
     run(scenario)
 
