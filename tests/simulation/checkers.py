@@ -23,6 +23,9 @@ _decode_entry = msgspec.msgpack.Decoder(StoredEntry).decode
 _HOLDS_THE_LOCK: Final = (Status.INVOKED, Status.SUSPENDED, Status.PAUSED)
 _TIMER_INDEX_OF_RETENTION: Final = 1 << 40
 
+KILLED: Final = Failure(409, "killed")
+ENDED_UNSTARTED: Final = (Failure(409, "canceled"), KILLED)
+
 ObjectKey = tuple[int, str, str]
 """partition, service, key"""
 
@@ -50,6 +53,8 @@ class History(Observer):
         self.journals: dict[InvocationId, Journal] = {}
         self.unfinished: dict[InvocationId, InvocationRecord] = {}
         self.completed: dict[InvocationId, InvocationRecord] = {}
+        self.removed: set[InvocationId] = set()
+        """Invocations that were scheduled or inboxed when their record went: cancelled or killed, if nothing completed them."""
         self.acknowledged: dict[InvocationId, str] = {}
         """Sends that a client was told are accepted, and calls that it was given a result of."""
         self.state: dict[tuple[str, str, str], bytes] = {}
@@ -60,6 +65,8 @@ class History(Observer):
         self._owner_of_epoch: dict[tuple[int, int], str] = {}
         self._locks: dict[ObjectKey, InvocationId] = {}
         self._inboxes: dict[ObjectKey, dict[int, InvocationId]] = {}
+        self._inboxed_now: set[int] = set()
+        """Sequence numbers (which a partition gives once) that the commit at hand put into inboxes."""
         self._counts: dict[tuple[str, str, str], dict[int, int]] = {}
         self._mail: dict[bytes, int] = {}
         self._timers: set[tuple[Any, ...]] = set()
@@ -80,7 +87,8 @@ class History(Observer):
         journaled: list[tuple[InvocationId, Entry]] = []
         ended: set[InvocationId] = set()
         changed: list[InvocationId] = []
-        freed: dict[ObjectKey, list[int]] = {}
+        freed: dict[ObjectKey, dict[int, InvocationId | None]] = {}
+        self._inboxed_now.clear()
         for (partition, *parts), _, value in touched:
             self._take_row(partition, parts, value, journaled, ended, changed, freed)
         self._check_locks([row for row in touched if row[0][1] == "lock"], ended, freed)
@@ -90,11 +98,13 @@ class History(Observer):
 
     def on_reply(self, invocation: InvocationId, outcome: Outcome) -> None:
         """Check the result that a client was given: it must be durable, and the one in the journal."""
-        self.acknowledged[invocation] = "result"
         record = self.completed.get(invocation)
         name = format_invocation_id(invocation)
         if isinstance(outcome, Failure) and outcome.message == "the workflow method was already invoked":
             return
+        if invocation in self.removed and outcome in ENDED_UNSTARTED:
+            return
+        self.acknowledged[invocation] = "result"
         if record is None:
             self._violate(f"a client was told the result of {name}, which is not durable")
         elif record.result != outcome:
@@ -103,7 +113,7 @@ class History(Observer):
     def on_accepted(self, invocation: InvocationId) -> None:
         """Check that what a client was told is accepted is durable."""
         self.acknowledged[invocation] = "accepted"
-        if invocation not in self.unfinished and invocation not in self.completed:
+        if invocation not in self.unfinished and invocation not in self.completed and invocation not in self.removed:
             self._violate(f"a client was told that {format_invocation_id(invocation)} is accepted, and it is not durable")
 
     def on_start(self, target: str, start: pb.Start) -> None:
@@ -149,7 +159,7 @@ class History(Observer):
             if waiting:
                 self._violate(f"the inbox of {object_key} still holds {waiting}")
         for invocation, what in self.acknowledged.items():
-            if invocation not in self.completed:
+            if invocation not in self.completed and invocation not in self.removed:
                 self._violate(f"{format_invocation_id(invocation)}, {what}, is lost")
         self._check_outputs()
         self._check_counts()
@@ -165,7 +175,7 @@ class History(Observer):
     def _check_outputs(self) -> None:
         for invocation, record in self.completed.items():
             journal = self.journals.get(invocation)
-            if journal is not None and journal.output != record.result:
+            if journal is not None and journal.output != record.result and record.result != KILLED:
                 self._violate(f"{format_invocation_id(invocation)} journaled {journal.output} and completed with {record.result}")
 
     def _check_counts(self) -> None:
@@ -219,7 +229,7 @@ class History(Observer):
         journaled: list[tuple[InvocationId, Entry]],
         ended: set[InvocationId],
         changed: list[InvocationId],
-        freed: dict[ObjectKey, list[int]],
+        freed: dict[ObjectKey, dict[int, InvocationId | None]],
     ) -> None:
         kind = parts[0]
         if kind == "journal":
@@ -272,7 +282,9 @@ class History(Observer):
     ) -> None:
         if value is None:
             ended.add(invocation)
-            self.unfinished.pop(invocation, None)
+            record = self.unfinished.pop(invocation, None)
+            if record is not None and record.status in (Status.SCHEDULED, Status.INBOXED):
+                self.removed.add(invocation)
             return
         if partition != partition_of(invocation, self._partitions):
             self._violate(f"{format_invocation_id(invocation)} is in partition {partition}")
@@ -291,17 +303,18 @@ class History(Observer):
             self._violate(f"the result of {format_invocation_id(invocation)} changed from {before.result} to {record.result}")
         self.completed[invocation] = record
 
-    def _take_inbox(self, partition: int, parts: list[Any], value: bytes | None, freed: dict[ObjectKey, list[int]]) -> None:
+    def _take_inbox(
+        self, partition: int, parts: list[Any], value: bytes | None, freed: dict[ObjectKey, dict[int, InvocationId | None]]
+    ) -> None:
         _, service, key, sequence = parts
         inbox = self._inboxes.setdefault((partition, service, key), {})
         if value is None:
-            if sequence in inbox:
-                freed.setdefault((partition, service, key), []).append(sequence)
-            inbox.pop(sequence, None)
+            freed.setdefault((partition, service, key), {})[sequence] = inbox.pop(sequence, None)
             return
         if inbox and sequence <= max(inbox):
             self._violate(f"inbox {service}/{key} got {sequence} behind {max(inbox)}")
         inbox[sequence] = InvocationId(value)
+        self._inboxed_now.add(sequence)
 
     def _take_mail(self, key: bytes, value: bytes | None) -> None:
         if value is not None:
@@ -314,7 +327,10 @@ class History(Observer):
     # Rules about several rows of one commit.
 
     def _check_locks(
-        self, rows: list[tuple[tuple[Any, ...], bytes, bytes | None]], ended: set[InvocationId], freed: dict[ObjectKey, list[int]]
+        self,
+        rows: list[tuple[tuple[Any, ...], bytes, bytes | None]],
+        ended: set[InvocationId],
+        freed: dict[ObjectKey, dict[int, InvocationId | None]],
     ) -> None:
         for (partition, _, service, key), _, value in rows:
             object_key = (partition, service, key)
@@ -323,10 +339,18 @@ class History(Observer):
                 self._locks[object_key] = InvocationId(value)
             if before is not None and before not in ended and before != value:
                 self._violate(f"the lock of {object_key} left {format_invocation_id(before)}, which has not ended")
-        for object_key, sequences in freed.items():
-            left = self._inboxes[object_key]
-            if left and min(left) < max(sequences):
-                self._violate(f"inbox {object_key} let {sequences} go before {min(left)}")
+            if value is not None and value != before:
+                self._check_turn(object_key, InvocationId(value), freed.get(object_key, {}))
+
+    def _check_turn(self, object_key: ObjectKey, holder: InvocationId, freed: dict[int, InvocationId | None]) -> None:
+        """Check that a lock did not pass by one that waited before the commit and still waits after it."""
+        passed_by = self._inboxes.get(object_key, {}).keys() - self._inboxed_now
+        if not passed_by:
+            return
+        sequences = [sequence for sequence, invocation in freed.items() if invocation == holder]
+        if not sequences or min(sequences) > min(passed_by):
+            waiting = self._inboxes[object_key][min(passed_by)]
+            self._violate(f"{format_invocation_id(holder)} got the lock of {object_key} before {format_invocation_id(waiting)}")
 
     def _check_states(self, rows: list[tuple[tuple[Any, ...], bytes, bytes | None]], journaled: list[tuple[InvocationId, Entry]]) -> None:
         for (partition, _, service, key, name), _, value in rows:

@@ -5,7 +5,7 @@ import random
 from typing import Final
 
 from perdure.base.ids import InvocationId
-from perdure.bus.messages import Accepted, Attach, Completed, Invoke, NotFound, OwnerReply, OwnerRequest, SendSignalTo
+from perdure.bus.messages import Accepted, Attach, Completed, Invoke, NotFound, Operate, Operated, OwnerReply, OwnerRequest, SendSignalTo
 from perdure.model.result import Outcome, Success
 from perdure.registry.options import ServerDefaults
 from perdure.registry.schema import Schema
@@ -152,6 +152,31 @@ class SimClient:
                 continue
             assert isinstance(reply, Accepted), reply
             return
+
+    async def attach(self, invocation: InvocationId) -> Outcome | None:
+        """Return the result of an invocation; None if there is no such invocation (any more)."""
+        while True:
+            ingress = await self._pick()
+            try:
+                reply = await ingress.ask(Attach(ingress.next_request_id(), invocation))
+            except IngressGone:
+                continue
+            if isinstance(reply, NotFound):
+                return None
+            assert isinstance(reply, Completed), reply
+            self._history.on_reply(invocation, reply.result)
+            return reply.result
+
+    async def operate(self, invocation: InvocationId, action: str) -> str:
+        """Do what an operator does; return the outcome."""
+        while True:
+            ingress = await self._pick()
+            try:
+                reply = await ingress.ask(Operate(ingress.next_request_id(), invocation, action))
+            except IngressGone:
+                continue
+            assert isinstance(reply, Operated), reply
+            return reply.outcome
 
     async def _pick(self) -> IngressRole:
         while not (up := [role for role in self._roles.values() if role.is_up]):
