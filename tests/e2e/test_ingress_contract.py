@@ -12,11 +12,13 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any, Final, NamedTuple
 
+import httpx
 import pytest
 import restate
 from restate.serde import BytesSerde
 
 from tests.e2e.endpoint import Endpoint
+from tests.e2e.processes import eventually
 from tests.e2e.suite import Suite
 
 JSON: Final = {"content-type": "application/json"}
@@ -455,6 +457,33 @@ def test_an_announced_body_that_is_too_large_is_refused_in_plain_text(ingress: I
     assert (reply.status, reply.body) == (413, b"length limit exceeded")
     assert reply.headers["content-type"] == "text/plain; charset=utf-8"
     assert "vary" not in reply.headers
+
+
+@pytest.mark.parametrize("size", [524_289, 5_000_000])
+def test_a_large_body_passes_unchanged_in_both_directions(ingress: Ingress, size: int) -> None:
+    body = uuid.uuid4().bytes * (size // 16)
+    reply = ingress("POST", "/Contract/raw", body, {"content-type": "a/b"})
+    assert reply.status == 200
+    assert reply.body == body
+
+
+def test_http2_with_prior_knowledge_is_served_on_the_same_port(suite: Suite, ingress: Ingress) -> None:
+    with httpx.Client(http1=False, http2=True) as client:
+        reply = client.post(f"{suite.ingress_url}/Contract/echo", json="a")
+        seen = client.get(f"{suite.ingress_url}/Contract/headers").json()
+    assert (reply.http_version, reply.status_code, reply.json()) == ("HTTP/2", 200, "a")
+    assert ID.fullmatch(reply.headers["x-restate-id"])
+    assert "host" not in dict(seen)
+
+
+def test_a_caller_that_leaves_does_not_stop_its_invocation(suite: Suite, ingress: Ingress) -> None:
+    key = uuid.uuid4().hex
+    caller = http.client.HTTPConnection("127.0.0.1", suite.ingress_port)
+    caller.request("POST", "/Contract/wait", headers={"idempotency-key": key})
+    eventually(lambda: ingress("GET", f"/restate/invocation/Contract/wait/{key}/output").status == 470, "the call is in flight")
+    caller.close()
+    attach = ingress("GET", f"/restate/invocation/Contract/wait/{key}/attach")
+    assert (attach.status, attach.body) == (200, b'"waited"')
 
 
 def test_health_names_all_services(ingress: Ingress) -> None:
