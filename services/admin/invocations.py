@@ -12,6 +12,7 @@ from perdure.model.deployment import Deployment
 from perdure.model.invocation import InvocationRecord
 from perdure.registry.schema import Schema
 from perdure.store.chunks import get_chunked
+from perdure.store.interface import ReadTransaction
 from services.admin.context import AdminContext, context_of
 from services.admin.errors import InvalidField, InvalidQueryParameter, OperationRefused, PlainError, json_response
 from services.admin.routing import Endpoint
@@ -168,6 +169,11 @@ def _chosen(schema: Schema, record: InvocationRecord, wanted: str) -> Deployment
 
 
 async def _record(context: AdminContext, invocation_id: InvocationId) -> InvocationRecord | None:
-    key = context.keyspace.partition(partition_of(invocation_id, context.partitions)).invocation(invocation_id)
-    value = await context.store.read(lambda tr: get_chunked(tr, key))
+    """Return the record as last committed, of an invocation that has ended or not."""
+    keys = context.keyspace.partition(partition_of(invocation_id, context.partitions))
+
+    def read(tr: ReadTransaction) -> bytes | None:
+        return get_chunked(tr, keys.unfinished(invocation_id)) or get_chunked(tr, keys.invocation(invocation_id))
+
+    value = await context.store.read(read)
     return None if value is None else msgspec.msgpack.decode(value, type=InvocationRecord)

@@ -1,0 +1,153 @@
+"""The admin application on an embedded store, with a bus in memory and endpoints that are made up."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from perdure.base.clock import SystemRandom
+from perdure.bus.interface import NoResponders, Receiver
+from perdure.bus.subjects import Subjects
+from perdure.deployments.errors import DeploymentUnreachable
+from perdure.deployments.manifest import Discovered
+from perdure.model.deployment import ProtocolMode, Service
+from perdure.registry.cache import SchemaCache
+from perdure.store.embedded.store import open_embedded
+from perdure.store.keyspace import Keyspace
+from services.admin.api import build_api
+from services.admin.context import AdminContext
+from services.admin.owner_client import OwnerClient
+
+PARTITIONS = 4
+KEYS = Keyspace("test")
+SUBJECTS = Subjects("test")
+
+
+class _Subscription:
+    def __init__(self, listeners: list[Receiver], receiver: Receiver) -> None:
+        self._listeners, self._receiver = listeners, receiver
+
+    async def unsubscribe(self) -> None:
+        self._listeners.remove(self._receiver)
+
+
+class MemoryBus:
+    """Delivers at once to whoever listens on exactly that subject."""
+
+    def __init__(self) -> None:
+        self.published: list[tuple[str, bytes]] = []
+        self._listeners: dict[str, list[Receiver]] = {}
+        self._callbacks: list[Callable[[str], None]] = []
+        self.is_connected = True
+
+    def publish(self, subject: str, payload: bytes, *, reply: str = "") -> None:
+        self.published.append((subject, payload))
+        listeners = self._listeners.get(subject, [])
+        for receiver in list(listeners):
+            receiver(payload, reply)
+        if reply and not listeners:
+            for callback in self._callbacks:
+                callback(subject)
+
+    async def subscribe(self, subject: str, receiver: Receiver) -> _Subscription:
+        listeners = self._listeners.setdefault(subject, [])
+        listeners.append(receiver)
+        return _Subscription(listeners, receiver)
+
+    async def request(self, subject: str, payload: bytes, *, timeout_s: float) -> bytes:
+        raise NoResponders
+
+    async def gather(self, subject: str, payload: bytes, *, timeout_s: float, replies_max: int) -> list[bytes]:
+        return []
+
+    def on_no_responders(self, callback: Callable[[str], None]) -> None:
+        self._callbacks.append(callback)
+
+    async def close(self) -> None:
+        self.is_connected = False
+
+
+class SteppingClock:
+    """One second later at each look, so that nothing happens at the same time."""
+
+    def __init__(self) -> None:
+        self._now_ms = 1_772_357_400_125
+
+    def now_ms(self) -> int:
+        self._now_ms += 1_000
+        return self._now_ms
+
+
+class Endpoints:
+    """What discovery finds, by URL; other addresses are not reachable."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, Discovered] = {}
+        self.asked: list[tuple[str, dict[str, str], bool]] = []
+
+    def serve(self, url: str, *services: Service, mode: ProtocolMode = ProtocolMode.BIDI_STREAM) -> None:
+        self.found[url] = Discovered(mode, "HTTP/2.0", 5, 7, list(services), sdk_version="made-up/1.0")
+
+    async def discover(self, url: str, *, additional_headers: Mapping[str, str], use_http_11: bool) -> Discovered:
+        self.asked.append((url, dict(additional_headers), use_http_11))
+        await asyncio.sleep(0)
+        if url not in self.found:
+            raise DeploymentUnreachable(f"error when calling '{url}': refused")
+        return self.found[url]
+
+
+class Admin:
+    """One admin process: its HTTP client and what it stands on."""
+
+    def __init__(self, http: httpx.AsyncClient, context: AdminContext, bus: MemoryBus, endpoints: Endpoints) -> None:
+        self.http = http
+        self.context = context
+        self.bus = bus
+        self.endpoints = endpoints
+
+    async def register(self, uri: str, *, prefix: str = "", **fields: Any) -> httpx.Response:
+        return await self.http.post(f"{prefix}/deployments", json={"uri": uri, **fields})
+
+
+@contextlib.asynccontextmanager
+async def an_admin(directory: Path, *, bus: MemoryBus | None = None, endpoints: Endpoints | None = None) -> AsyncIterator[Admin]:
+    """Start an admin on the store in `directory`."""
+    bus, endpoints = bus or MemoryBus(), endpoints or Endpoints()
+    store = open_embedded(str(directory / "perdure.db"))
+    cache = SchemaCache()
+    owners = OwnerClient(bus, SUBJECTS, "admin-1", PARTITIONS)
+    await cache.start(store, bus, SUBJECTS, KEYS)
+    await owners.start()
+    context = AdminContext(
+        store=store,
+        keyspace=KEYS,
+        bus=bus,
+        subjects=SUBJECTS,
+        cache=cache,
+        discover=endpoints.discover,
+        clock=SteppingClock(),
+        random=SystemRandom(),
+        owners=owners,
+        partitions=PARTITIONS,
+        advertised_ingress="http://ingress:8080/",
+    )
+    try:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(build_api(context)), base_url="http://admin") as http:
+            yield Admin(http, context, bus, endpoints)
+    finally:
+        await owners.stop()
+        await cache.stop()
+        await store.close()
+
+
+def with_admin(directory: Path, test: Callable[[Admin], Coroutine[Any, Any, None]]) -> None:
+    """Run `test` with an admin of its own."""
+
+    async def run() -> None:
+        async with an_admin(directory) as admin:
+            await test(admin)
+
+    asyncio.run(run())
