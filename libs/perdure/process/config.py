@@ -31,7 +31,8 @@ SECTIONS: Final = frozenset({"ingress", "admin", "sql", "nodectl", "invoker", "u
 """Tables of the one file; a process reads its own and leaves the others alone."""
 
 _PREFIX: Final = "PERDURE_"
-_NOT_SETTINGS: Final = frozenset({"PERDURE_DIE_WITH_PARENT"})
+_NOT_SETTINGS: Final = ("PERDURE_DIE_WITH_PARENT", "PERDURE_TEST_", "PERDURE_PROGRAM", "PERDURE_KILL_SEED")
+"""Beginnings of variables that are not settings: the supervisor's, and those of the tests, which processes under test inherit."""
 
 
 class CommonConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,7 +120,7 @@ def _from_environment(settings: list[Setting], environ: Mapping[str, str], secti
     by_variable = {setting.variable: setting for setting in settings}
     values: dict[str, Any] = {}
     for variable, text in environ.items():
-        if not variable.startswith(_PREFIX) or variable in _NOT_SETTINGS:
+        if not variable.startswith(_PREFIX) or variable.startswith(_NOT_SETTINGS):
             continue
         setting = by_variable.get(variable)
         if setting is not None:
