@@ -22,8 +22,8 @@ from services.invoker.machine.timers import Timer, TimerKind
 from services.invoker.machine.view import CachedState, Live, ObjectKey, PartitionView, PromiseRecord
 from services.invoker.owner import OwnedPartition, Owner
 
-_decode_record = msgspec.msgpack.Decoder(InvocationRecord).decode
-_decode_entry = msgspec.msgpack.Decoder(StoredEntry).decode
+decode_record = msgspec.msgpack.Decoder(InvocationRecord).decode
+decode_entry = msgspec.msgpack.Decoder(StoredEntry).decode
 _decode_promise = msgspec.msgpack.Decoder(PromiseRecord).decode
 _ID_BYTES = 24
 
@@ -171,7 +171,7 @@ def _read_all(
         if lookup.record_of is not None:
             raw = get_chunked(tr, keys.invocation(lookup.record_of))
             if raw is not None:
-                records[lookup.record_of] = _decode_record(raw)
+                records[lookup.record_of] = decode_record(raw)
         if lookup.journal_of is not None:
             journals[lookup.journal_of] = _read_journal(tr, keys, lookup.journal_of)
     for preparation in preparations:
@@ -186,7 +186,7 @@ def _read_all(
 
 def _read_journal(tr: ReadTransaction, keys: PartitionKeys, invocation_id: InvocationId) -> list[Entry]:
     rows = get_range_chunked(tr, *range_of(keys.journal(invocation_id)))
-    return [_decode_entry(raw).entry for _, raw in rows]
+    return [decode_entry(raw).entry for _, raw in rows]
 
 
 def _read_state(tr: ReadTransaction, keys: PartitionKeys, service: str, key: str, *, has_promises: bool) -> CachedState:
@@ -219,7 +219,7 @@ async def load_partition(store: Store, owned: OwnedPartition, horizon_ms: int) -
     async for page in scan(store, *range_of(view.keys.live), is_chunked=True):
         for key, raw in page:
             invocation_id = InvocationId(_last(key))
-            owned.machine.load(invocation_id, _decode_record(raw))
+            owned.machine.load(invocation_id, decode_record(raw))
     async for page in scan(store, *range_of(view.keys.counts)):
         for key, raw in page:
             view.counts[key] = int.from_bytes(raw, "little", signed=True)

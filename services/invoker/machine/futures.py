@@ -53,7 +53,27 @@ def resolve(future: Future, leaves: dict[Leaf, Resolution]) -> Resolution:
     return _combine(future.combinator, children + [resolve(nested, leaves) for nested in future.nested])
 
 
+def shrink(future: Future, leaves: dict[Leaf, Resolution]) -> Future:
+    """Return a pending future without the children that are done, so that it can wait for the rest.
+
+    A done child of a pending future is one that does not decide: all others must still come.
+    """
+
+    def is_pending(leaf: Leaf) -> bool:
+        return leaves.get(leaf, Resolution.PENDING) is Resolution.PENDING
+
+    return Future(
+        completion_ids=tuple(number for number in future.completion_ids if is_pending(("completion", number))),
+        signal_indexes=tuple(index for index in future.signal_indexes if is_pending(("signal", index))),
+        signal_names=tuple(name for name in future.signal_names if is_pending(("name", name))),
+        nested=tuple(shrink(nested, leaves) for nested in future.nested if resolve(nested, leaves) is Resolution.PENDING),
+        combinator=future.combinator,
+    )
+
+
 def _combine(combinator: Combinator, children: list[Resolution]) -> Resolution:
+    if not children:
+        return Resolution.PENDING
     done = [child for child in children if child is not Resolution.PENDING]
     all_done = len(done) == len(children)
     if combinator is Combinator.ALL_COMPLETED:

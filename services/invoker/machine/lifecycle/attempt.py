@@ -2,7 +2,7 @@
 
 from perdure.base.ids import InvocationId
 from perdure.model.invocation import Pin, Status
-from perdure.model.journal import AttemptError, ErrorBehavior, Future, Output, RunProposal
+from perdure.model.journal import AttemptError, ErrorBehavior, Output, RunProposal
 from perdure.model.result import Failure
 from services.invoker.machine import futures
 from services.invoker.machine.commands.refusal import CommandRefused, error_of
@@ -48,11 +48,13 @@ def suspended(turn: Turn, event: AttemptSuspended) -> None:
     assert live.journal is not None, "the journal of a running attempt is in memory"
     if live.pause_requested:
         pause(turn, live)
-    elif _is_resolved(live, event.awaiting):
+        return
+    leaves = futures.resolved_leaves(live.journal)
+    if futures.resolve(event.awaiting, leaves) is not futures.Resolution.PENDING:
         live.failures = 0
         turn.start_attempt(live)
     else:
-        live.record.awaiting = event.awaiting
+        live.record.awaiting = futures.shrink(event.awaiting, leaves)
         turn.rest(live)
         turn.set_status(live, Status.SUSPENDED)
 
@@ -155,8 +157,3 @@ def _fail(turn: Turn, live: Live, error: AttemptError) -> None:
     live.is_failing = True
     turn.step.touched.add(turn.view.number)
     turn.step.after_commit.append(FailAttempt(live.id, live.attempt, error))
-
-
-def _is_resolved(live: Live, awaiting: Future) -> bool:
-    assert live.journal is not None
-    return futures.resolve(awaiting, futures.resolved_leaves(live.journal)) is not futures.Resolution.PENDING

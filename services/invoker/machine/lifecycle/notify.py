@@ -67,12 +67,12 @@ def timer_fired(turn: Turn, timer: Timer) -> None:
 def deliver(turn: Turn, live: Live, notification: Notification) -> None:
     """Journal a notification; forward it to a running attempt, or wake a suspended invocation that awaits it."""
     turn.notify(live, notification)
-    if live.record.status is Status.SUSPENDED and _wakes(live, notification):
-        turn.start_attempt(live)
-
-
-def _wakes(live: Live, notification: Notification) -> bool:
+    if live.record.status is not Status.SUSPENDED:
+        return
     awaiting = live.record.awaiting
     assert awaiting is not None, "a suspended invocation awaits something"
-    resolution = futures.resolve(awaiting, futures.resolved_leaves([notification]))
-    return resolution is not futures.Resolution.PENDING
+    leaves = futures.resolved_leaves([notification])
+    if futures.resolve(awaiting, leaves) is futures.Resolution.PENDING:
+        live.record.awaiting = futures.shrink(awaiting, leaves)
+    else:
+        turn.start_attempt(live)
