@@ -131,7 +131,9 @@ def test_refusals_carry_their_code_and_change_nothing(tmp_path: Path) -> None:
     with_admin(tmp_path, test)
 
 
-NO_VARIANT = "Failed to deserialize the JSON body into the target type: data did not match any variant of untagged enum RegisterDeploymentRequest"
+NO_VARIANT = (
+    "Failed to deserialize the JSON body into the target type: data did not match any variant of untagged enum RegisterDeploymentRequest"
+)
 
 
 @pytest.mark.parametrize(
@@ -207,7 +209,10 @@ def test_ids_that_are_unknown_or_none(tmp_path: Path) -> None:
         assert unknown.status_code == 404
         assert unknown.json() == {"message": f"The requested deployment '{UNKNOWN_ID}' does not exist", "restate_code": None}
         bad = await admin.http.get("/deployments/dp_bad")
-        assert (bad.status_code, bad.text) == (400, "Invalid URL: Cannot parse `deployment` with value `dp_bad`: unrecognized codec version")
+        assert (bad.status_code, bad.text) == (
+            400,
+            "Invalid URL: Cannot parse `deployment` with value `dp_bad`: unrecognized codec version",
+        )
         deprecated = await admin.http.put(f"/v3/deployments/{UNKNOWN_ID}", json={})
         assert (deprecated.status_code, deprecated.json()["message"]) == (405, "PUT deployment is deprecated, use PATCH instead")
 
