@@ -93,7 +93,9 @@ async def fill(path: Path) -> None:
 
     def write(tr: Transaction) -> None:
         for each, record in RECORDS.items():
-            set_chunked(tr, keyspace.partition(partition_of(each, PARTITIONS)).invocation(each), msgspec.msgpack.encode(record))
+            keys = keyspace.partition(partition_of(each, PARTITIONS))
+            key = keys.invocation(each) if record.status is Status.COMPLETED else keys.unfinished(each)
+            set_chunked(tr, key, msgspec.msgpack.encode(record))
         services = {"Greeter": 1, "Counter": 1}
         put_deployment(tr, keyspace, Deployment("dp_1a", "http://h:9080", ProtocolMode.BIDI_STREAM, "HTTP/2.0", 5, 7, NOW_MS, services))
         greet = {"greet": Handler("greet", HandlerType.PLAIN)}

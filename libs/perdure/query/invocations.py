@@ -225,11 +225,13 @@ def row_of(invocation_id: InvocationId, record: InvocationRecord, live: LiveInvo
 
 def _read(snapshot: Snapshot) -> Iterator[Row]:
     for number in range(snapshot.partitions):
-        for key, value in snapshot.scan(*range_of(snapshot.keyspace.partition(number).invocations)):
-            invocation_id = unpack(key)[-1]
-            assert isinstance(invocation_id, bytes)
-            known = InvocationId(invocation_id)
-            yield row_of(known, _decoder.decode(value), snapshot.live.get(known))
+        keys = snapshot.keyspace.partition(number)
+        for prefix in (keys.live, keys.invocations):
+            for key, value in snapshot.scan(*range_of(prefix)):
+                invocation_id = unpack(key)[-1]
+                assert isinstance(invocation_id, bytes)
+                known = InvocationId(invocation_id)
+                yield row_of(known, _decoder.decode(value), snapshot.live.get(known))
 
 
 SYS_INVOCATION: Final = Table("sys_invocation", _COLUMNS, _read, shows_live=True)

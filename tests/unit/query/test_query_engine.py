@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from perdure.base.ids import invocation_id, partition_of
+from perdure.base.ids import InvocationId, invocation_id, partition_of
 from perdure.base.limits import MIB, SCAN_ROWS_MAX
 from perdure.bus.messages import LiveInvocation
 from perdure.model.invocation import InvocationRecord, Status
@@ -55,14 +55,19 @@ def a_record(number: int) -> InvocationRecord:
     return InvocationRecord(Target("S", "h", None, HandlerType.PLAIN), status, number, number, result=large)
 
 
+def put(tr: Transaction, each: InvocationId, record: InvocationRecord, partitions: int) -> None:
+    keys = KEYSPACE.partition(partition_of(each, partitions))
+    key = keys.invocation(each) if record.status is Status.COMPLETED else keys.unfinished(each)
+    set_chunked(tr, key, msgspec.msgpack.encode(record), is_new=True)
+
+
 def test_every_invocation_is_seen_once_whatever_its_size(tmp_path: Path) -> None:
     count = 2 * SCAN_ROWS_MAX + 500
 
     def fill(tr: Transaction) -> None:
         for number in range(count):
             each = invocation_id(number, number.to_bytes(16, "big"))
-            key = KEYSPACE.partition(partition_of(each, 3)).invocation(each)
-            set_chunked(tr, key, msgspec.msgpack.encode(a_record(number)), is_new=True)
+            put(tr, each, a_record(number), 3)
 
     async def work(store: Store) -> None:
         await prepare(store, KEYSPACE, 3)
@@ -84,8 +89,7 @@ def test_what_invokers_tell_of_running_invocations_is_shown(tmp_path: Path) -> N
 
     def fill(tr: Transaction) -> None:
         for each, status in zip(ids, (Status.INVOKED, Status.INVOKED, Status.INVOKED, Status.COMPLETED), strict=True):
-            record = InvocationRecord(Target("S", "h", None, HandlerType.PLAIN), status, 1, 1)
-            set_chunked(tr, KEYSPACE.partition(0).invocation(each), msgspec.msgpack.encode(record))
+            put(tr, each, InvocationRecord(Target("S", "h", None, HandlerType.PLAIN), status, 1, 1), 1)
 
     async def work(store: Store) -> None:
         await prepare(store, KEYSPACE, 1)
