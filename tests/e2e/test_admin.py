@@ -1,0 +1,146 @@
+"""Admin over the wire: registration of a real SDK endpoint, changes that reach the ingress, and operators' actions.
+
+Each test holds for the real server as well (`PERDURE_TEST_PEER=restate`, see `suite.py`).
+"""
+
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.e2e.endpoint import Endpoint
+from tests.e2e.processes import eventually
+from tests.e2e.suite import Suite
+
+DEPLOYMENT_ID = re.compile(r"dp_1[0-9A-Za-z]{22}")
+PREFIX = "Adm"
+
+
+@pytest.fixture(scope="module")
+def sdk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
+    """An endpoint whose services no other module registers."""
+    endpoint = Endpoint("tests.e2e.services:app", tmp_path_factory.mktemp("admin"), prefix=PREFIX)
+    try:
+        endpoint.start()
+        yield endpoint
+    finally:
+        endpoint.stop()
+
+
+@pytest.fixture
+def deployment_id(suite: Suite, sdk: Endpoint) -> str:
+    """The id of that endpoint, registered afresh."""
+    return suite.register(sdk.url, force=True)["id"]
+
+
+def admin(suite: Suite, method: str, path: str, **request: Any) -> httpx.Response:
+    return suite.http.request(method, suite.admin_url + path, **request)
+
+
+def operate(suite: Suite, invocation_id: str, action: str, query: str = "") -> httpx.Response:
+    return admin(suite, "PATCH", f"/v4/invocations/{invocation_id}/{action}{query}")
+
+
+def test_an_endpoint_is_discovered_and_can_be_called(suite: Suite, sdk: Endpoint, tag: str) -> None:
+    registered = suite.register(sdk.url, force=True)
+    assert DEPLOYMENT_ID.fullmatch(registered["id"])
+    assert registered["sdk_version"].startswith("restate-sdk-python/")
+    services = {each["name"]: each for each in registered["services"]}
+    counter = services[f"{PREFIX}Counter"]
+    assert counter["ty"] == "VirtualObject"
+    assert {each["name"]: each["ty"] for each in counter["handlers"]} == {"add": "Exclusive", "get": "Shared", "clear": "Exclusive"}
+    assert services[f"{PREFIX}Patient"]["inactivity_timeout"] == "1s"
+    assert services[f"{PREFIX}Hidden"]["public"] is False
+    listed = admin(suite, "GET", "/deployments").json()["deployments"]
+    [own] = [each for each in listed if each["id"] == registered["id"]]
+    assert (own["uri"], own["protocol_type"], own["http_version"]) == (sdk.url + "/", "BidiStream", "HTTP/2.0")
+    assert suite.result(f"/{PREFIX}Counter/{tag}/add", 2) == 2
+
+
+def test_a_service_that_is_made_private_is_refused_by_the_ingress(suite: Suite, deployment_id: str, tag: str) -> None:
+    path = f"/{PREFIX}Counter/{tag}/add"
+    assert admin(suite, "PATCH", f"/services/{PREFIX}Counter", json={"public": False}).json()["public"] is False
+    refused = eventually(lambda: (answer := suite.call(path, 1)).status_code == 400 and answer, "the ingress refuses")
+    assert isinstance(refused, httpx.Response)
+    assert "not public" in refused.text
+    assert admin(suite, "PATCH", f"/services/{PREFIX}Counter", json={"public": True}).json()["public"] is True
+    eventually(lambda: suite.call(path, 1).status_code == 200, "the ingress accepts again")
+
+
+def test_a_sleeping_invocation_is_cancelled_once(suite: Suite, deployment_id: str, sdk: Endpoint, tag: str) -> None:
+    invocation = suite.send(f"/{PREFIX}Sleeper/nap", {"tag": tag, "ms": 3_600_000})
+    sdk.wait_for_effect(f"{tag}-attempts", "asleep")
+    assert operate(suite, invocation, "cancel").status_code == 202
+    assert suite.attach(invocation).status_code == 409
+    again = operate(suite, invocation, "cancel")
+    assert (again.status_code, again.json()) == (
+        409,
+        {"message": f"The invocation '{invocation}' was already completed.", "restate_code": None},
+    )
+
+
+def test_a_scheduled_invocation_is_ended_at_once(suite: Suite, deployment_id: str, tag: str) -> None:
+    invocation = suite.send(f"/{PREFIX}Greeter/greet?delay=1h", tag)
+    assert operate(suite, invocation, "resume").status_code == 425
+    assert operate(suite, invocation, "pause").status_code == 409
+    assert operate(suite, invocation, "purge").status_code == 409
+    assert operate(suite, invocation, "kill").status_code == 200
+    assert operate(suite, invocation, "kill").status_code == 404
+
+
+def test_a_killed_invocation_is_kept_until_it_is_purged(suite: Suite, deployment_id: str, sdk: Endpoint, tag: str) -> None:
+    invocation = suite.send(f"/{PREFIX}Holder/hold", tag)
+    sdk.wait_for_effect_count(tag, 1)
+    assert operate(suite, invocation, "kill").status_code == 200
+    assert suite.attach(invocation).json()["message"] == "killed"
+    assert operate(suite, invocation, "purge").status_code == 200
+    gone = operate(suite, invocation, "purge")
+    assert (gone.status_code, gone.json()["message"]) == (404, f"The requested invocation '{invocation}' does not exist")
+
+
+def test_a_completed_invocation_is_restarted_as_new(suite: Suite, deployment_id: str, tag: str) -> None:
+    invocation = suite.send(f"/{PREFIX}Greeter/greet", tag)
+    first = suite.attach(invocation).json()
+    answer = operate(suite, invocation, "restart-as-new")
+    assert answer.status_code == 200
+    copy = answer.json()["new_invocation_id"]
+    assert copy != invocation
+    assert copy[:16] == invocation[:16]
+    assert suite.attach(copy).json() == first
+    assert operate(suite, invocation, "purge-journal").status_code == 200
+    assert operate(suite, invocation, "restart-as-new").status_code == 410
+
+
+def test_an_unknown_invocation_is_told(suite: Suite) -> None:
+    unknown = "inv_1gf3qgbvqBGZ3Wg62ENp11QEVhGegZNT7N"
+    for action in ("cancel", "kill", "purge", "purge-journal", "pause", "resume", "restart-as-new"):
+        answer = operate(suite, unknown, action)
+        assert (answer.status_code, answer.json()["message"]) == (404, f"The requested invocation '{unknown}' does not exist")
+
+
+def cli(suite: Suite, home: Path, *arguments: str) -> str:
+    """Run the command-line client and return what it prints."""
+    environment = {"PATH": os.environ["PATH"], "HOME": str(home), "RESTATE_ADMIN_URL": suite.admin_url, "DO_NOT_TRACK": "1"}
+    command = [os.environ["RESTATE_CLI"], *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.skipif("RESTATE_CLI" not in os.environ, reason="RESTATE_CLI does not name the command-line client")
+def test_the_command_line_client_registers_and_lists(own_suite: Suite, sdk: Endpoint, tmp_path: Path) -> None:
+    registered = cli(own_suite, tmp_path, "deployments", "register", "--yes", sdk.url)
+    assert f"{PREFIX}Counter" in registered
+    [deployment] = admin(own_suite, "GET", "/deployments").json()["deployments"]
+    assert deployment["id"] in cli(own_suite, tmp_path, "deployments", "list")
+    assert f"{PREFIX}Greeter" in cli(own_suite, tmp_path, "services", "list")
+    assert "greet" in cli(own_suite, tmp_path, "services", "describe", f"{PREFIX}Greeter")
+    patched = cli(own_suite, tmp_path, "--yes", "services", "config", "patch", f"{PREFIX}Greeter", "--public", "false")
+    assert patched is not None
+    assert admin(own_suite, "GET", f"/services/{PREFIX}Greeter").json()["public"] is False
+    assert "already exists" in cli(own_suite, tmp_path, "deployments", "register", "--yes", sdk.url)
