@@ -97,12 +97,14 @@ def target_text(target: Target) -> str:
 
 
 def service_type_text(target: Target) -> str:
+    """Return `service`, `virtual_object` or `workflow`."""
     if target.handler_type is HandlerType.PLAIN:
         return "service"
     return "workflow" if target.is_workflow else "virtual_object"
 
 
 def failure_text(failure: Failure) -> str:
+    """Return `[code] message`."""
     return f"[{failure.code}] {failure.message}"
 
 

@@ -40,10 +40,12 @@ TransactionStatus = Literal[b"I", b"T", b"E"]
 
 
 def ready_for_query(status: TransactionStatus) -> bytes:
+    """Ask for the next query or series of extended messages."""
     return _message(b"Z", status)
 
 
 def parameter_status(name: str, value: str) -> bytes:
+    """Tell a setting that drivers go by."""
     return _message(b"S", _text(name) + _text(value))
 
 
@@ -87,6 +89,7 @@ def data_row(values: Sequence[bytes | None]) -> bytes:
 
 
 def parameter_description(oids: Sequence[int]) -> bytes:
+    """Tell the types of a statement's parameters."""
     return _message(b"t", _INT16.pack(len(oids)) + struct.pack(f">{len(oids)}I", *oids))
 
 

@@ -72,10 +72,14 @@ class Bind(msgspec.Struct, frozen=True):
 
 
 class DescribeStatement(msgspec.Struct, frozen=True):
+    """Tell the parameters and columns of a statement."""
+
     name: str
 
 
 class DescribePortal(msgspec.Struct, frozen=True):
+    """Tell the columns of a portal."""
+
     name: str
 
 
@@ -87,10 +91,14 @@ class Execute(msgspec.Struct, frozen=True):
 
 
 class CloseStatement(msgspec.Struct, frozen=True):
+    """Forget a statement; one that does not exist is no error."""
+
     name: str
 
 
 class ClosePortal(msgspec.Struct, frozen=True):
+    """Forget a portal; one that does not exist is no error."""
+
     name: str
 
 

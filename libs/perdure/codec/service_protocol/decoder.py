@@ -25,13 +25,6 @@ _SERVER_SENDS: Final = frozenset(
 )
 
 
-class StreamCut(RemoteProtocolError):
-    """The response ended before the attempt did."""
-
-    code = "RT0007"
-    hint = "See the log of the deployment: its process may have ended, or a proxy may have cut the connection."
-
-
 class AttemptDecoder:
     """Turn the response of one attempt into events.
 
@@ -74,17 +67,6 @@ class AttemptDecoder:
             if self._has_ended:
                 break
         return events
-
-    def receive_end(self) -> None:
-        """Take note that the response is complete.
-
-        Raises:
-            StreamCut: The attempt is not.
-        """
-        if self._has_ended:
-            return
-        where = f"within a message, after {self._frames.bytes_waiting} bytes of it" if self._frames.bytes_waiting else "between messages"
-        raise StreamCut(f"the response ended {where}, without End, Suspension or Error")
 
     def _control(self, code: int, wants_ack: bool, payload: bytes) -> AttemptEvent:
         match code:

@@ -78,6 +78,7 @@ class MessageType(enum.IntEnum):
 
     @property
     def is_command(self) -> bool:
+        """Whether it is journaled as a command."""
         return 0x0400 <= self < 0x8000
 
     @property
@@ -110,11 +111,6 @@ class FrameDecoder:
         assert payload_bytes_max > 0
         self._payload_bytes_max = payload_bytes_max
         self._buffer = bytearray()
-
-    @property
-    def bytes_waiting(self) -> int:
-        """How much of an incomplete frame is held."""
-        return len(self._buffer)
 
     def receive(self, data: bytes) -> Iterator[Frame]:
         """Yield the frames that `data` completes, in order; once all are taken, the rest is kept for the next call.

@@ -39,6 +39,7 @@ def decode_code(code: int) -> int:
 
 
 def decode_failure(message: wire.Failure) -> Failure:
+    """Return a failure with all of its metadata, whatever the version."""
     return Failure(decode_code(message.code), message.message, tuple((entry.key, entry.value) for entry in message.metadata))
 
 
@@ -71,6 +72,7 @@ def decode_outcome(message: WithOutcome) -> Outcome:
 
 
 def encode_outcome(outcome: Outcome, message: WithOutcome, *, has_metadata: bool) -> None:
+    """Fill a result that is a value or a failure."""
     if type(outcome) is Success:
         message.value.content = outcome.value
     else:
@@ -95,10 +97,12 @@ def missing(message: object, field: str) -> RemoteProtocolError:
 
 
 def decode_headers(headers: RepeatedCompositeFieldContainer[wire.Header]) -> Headers:
+    """Return headers in order, repeated names included."""
     return tuple((header.key, header.value) for header in headers) if headers else ()
 
 
 def encode_headers(headers: Headers, field: RepeatedCompositeFieldContainer[wire.Header]) -> None:
+    """Append headers in order."""
     for key, value in headers:
         header = field.add()
         header.key = key
@@ -140,6 +144,7 @@ def decode_target(message: WithTarget) -> AttachTarget:
 
 
 def encode_target(target: AttachTarget, message: WithTarget) -> None:
+    """Fill in whom an attach or an output command addresses."""
     match target:
         case InvocationTarget(invocation_id):
             message.invocation_id = invocation_id
