@@ -19,13 +19,13 @@ from perdure.store.keyspace import PartitionKeys, range_of, unpack
 from perdure.store.ranges import scan
 from services.invoker.machine.events import Event, MailReceived
 from services.invoker.machine.timers import Timer, TimerKind
-from services.invoker.machine.view import CachedState, Live, ObjectKey, PartitionView, PromiseRecord
+from services.invoker.machine.view import CachedState, Live, ObjectKey, OperationRecord, PartitionView, PromiseRecord
 from services.invoker.owner import OwnedPartition, Owner
 
 decode_record = msgspec.msgpack.Decoder(InvocationRecord).decode
 decode_entry = msgspec.msgpack.Decoder(StoredEntry).decode
+_decode_operation = msgspec.msgpack.Decoder(OperationRecord).decode
 _decode_promise = msgspec.msgpack.Decoder(PromiseRecord).decode
-_ID_BYTES = 24
 
 log = structlog.get_logger("perdure.invoker")
 
@@ -34,8 +34,8 @@ class _Lookup(msgspec.Struct, frozen=True):
     owned: OwnedPartition
     partition: int
     event: Event
-    record_of: InvocationId | None
-    journal_of: InvocationId | None
+    records_of: tuple[InvocationId, ...]
+    journals_of: tuple[InvocationId, ...]
 
 
 class _Preparation(msgspec.Struct, frozen=True):
@@ -61,10 +61,10 @@ class Loader:
         """Read what an event needs, then apply it."""
         owned = self._owner.partitions[partition]
         machine = owned.machine
-        record_of = machine.lookup_of(event)
-        if record_of is not None:
-            owned.view.lookups[record_of] = owned.view.lookups.get(record_of, 0) + 1
-        self._lookups.append(_Lookup(owned, partition, event, record_of, machine.journal_of(event)))
+        records_of = machine.lookups_of(event)
+        for invocation_id in records_of:
+            owned.view.lookups[invocation_id] = owned.view.lookups.get(invocation_id, 0) + 1
+        self._lookups.append(_Lookup(owned, partition, event, records_of, machine.journals_of(event)))
         self._schedule()
 
     # Journal and state for attempts.
@@ -126,19 +126,20 @@ class Loader:
         owned.mail_in_lookup -= isinstance(lookup.event, MailReceived)
         if self._owner.partitions.get(lookup.partition) is not owned:
             return
-        if lookup.record_of is not None:
-            _unpin(view, lookup.record_of)
-            record = records.get(lookup.record_of)
-            if record is not None and lookup.record_of not in view.lives:
-                view.found[lookup.record_of] = record
-        if lookup.journal_of is not None:
-            view.journals[lookup.journal_of] = journals.get(lookup.journal_of, [])
+        for invocation_id in lookup.records_of:
+            record = records.get(invocation_id)
+            if record is not None and invocation_id not in view.lives and invocation_id not in view.purged:
+                view.found[invocation_id] = record
+            _unpin(view, invocation_id)
+        for invocation_id in lookup.journals_of:
+            view.journals[invocation_id] = journals.get(invocation_id, [])
         self._owner.apply(owned, lookup.event)
         view.found.clear()
         view.journals.clear()
-        live = view.lives.get(lookup.record_of) if lookup.record_of is not None else None
-        if live is not None:
-            view.forget(live)
+        for invocation_id in lookup.records_of:
+            live = view.lives.get(invocation_id)
+            if live is not None:
+                view.forget(live)
 
     def _finish_preparation(
         self, preparation: _Preparation, journals: dict[InvocationId, list[Entry]], states: dict[ObjectKey, CachedState]
@@ -168,12 +169,12 @@ def _read_all(
     states: dict[ObjectKey, CachedState] = {}
     for lookup in lookups:
         keys = lookup.owned.view.keys
-        if lookup.record_of is not None:
-            raw = get_chunked(tr, keys.invocation(lookup.record_of))
+        for invocation_id in lookup.records_of:
+            raw = get_chunked(tr, keys.invocation(invocation_id))
             if raw is not None:
-                records[lookup.record_of] = decode_record(raw)
-        if lookup.journal_of is not None:
-            journals[lookup.journal_of] = _read_journal(tr, keys, lookup.journal_of)
+                records[invocation_id] = decode_record(raw)
+        for invocation_id in lookup.journals_of:
+            journals[invocation_id] = _read_journal(tr, keys, invocation_id)
     for preparation in preparations:
         live, view = preparation.live, preparation.owned.view
         if live.journal is None and live.id not in journals:
@@ -192,10 +193,10 @@ def _read_journal(tr: ReadTransaction, keys: PartitionKeys, invocation_id: Invoc
 def _read_state(tr: ReadTransaction, keys: PartitionKeys, service: str, key: str, *, has_promises: bool) -> CachedState:
     rows = get_range_chunked(tr, *range_of(keys.state_of(service, key)))
     promises = get_range_chunked(tr, *range_of(keys.promises_of(service, key))) if has_promises else []
-    return CachedState({_last(row): raw for row, raw in rows}, {_last_text(row): _decode_promise(raw) for row, raw in promises})
+    return CachedState({last_part(row): raw for row, raw in rows}, {_last_text(row): _decode_promise(raw) for row, raw in promises})
 
 
-def _last(key: bytes) -> bytes:
+def last_part(key: bytes) -> bytes:
     part = unpack(key)[-1]
     assert isinstance(part, bytes)
     return part
@@ -211,6 +212,7 @@ def _unpin(view: PartitionView, invocation_id: InvocationId) -> None:
     view.lookups[invocation_id] -= 1
     if not view.lookups[invocation_id]:
         del view.lookups[invocation_id]
+        view.purged.discard(invocation_id)
 
 
 async def load_partition(store: Store, owned: OwnedPartition, horizon_ms: int) -> None:
@@ -218,11 +220,14 @@ async def load_partition(store: Store, owned: OwnedPartition, horizon_ms: int) -
     view = owned.view
     async for page in scan(store, *range_of(view.keys.live), is_chunked=True):
         for key, raw in page:
-            invocation_id = InvocationId(_last(key))
+            invocation_id = InvocationId(last_part(key))
             owned.machine.load(invocation_id, decode_record(raw))
     async for page in scan(store, *range_of(view.keys.counts)):
         for key, raw in page:
             view.counts[key] = int.from_bytes(raw, "little", signed=True)
+    async for page in scan(store, *range_of(view.keys.operations)):
+        for key, raw in page:
+            view.operations[last_part(key)] = _decode_operation(raw)
     await load_timers(store, view, horizon_ms)
 
 

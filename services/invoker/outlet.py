@@ -15,6 +15,7 @@ from perdure.store.blobs import put_blob
 from services.invoker.attempts import Attempts
 from services.invoker.machine.step import (
     AckCommand,
+    ContinueOperation,
     Effect,
     FailAttempt,
     Forward,
@@ -25,6 +26,7 @@ from services.invoker.machine.step import (
     SuspendAttempt,
 )
 from services.invoker.mailbox import Mailboxes
+from services.invoker.operations import Operations
 from services.invoker.owner import Owner
 
 MESSAGE_BYTES_MAX = 900_000
@@ -41,6 +43,7 @@ class BusOutlet:
         self._owner = owner
         self._attempts = attempts
         self._mailboxes = mailboxes
+        self._operations = Operations(owner)
         self._bus = bus
         self._subjects = subjects
         self._clock = clock
@@ -114,6 +117,8 @@ class BusOutlet:
             attempt = attempts.open_attempt(effect.invocation_id, effect.attempt)
             if attempt is not None:
                 attempt.acknowledge(effect.command_index)
+        elif isinstance(effect, ContinueOperation):
+            self._operations.go_on(effect)
         elif isinstance(effect, SuspendAttempt):
             attempt = attempts.open_attempt(effect.invocation_id, effect.attempt)
             if attempt is not None:

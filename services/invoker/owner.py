@@ -105,7 +105,7 @@ class Owner:
             return False
         machine = owned.machine
         is_mail = isinstance(event, MailReceived)
-        if (is_mail and owned.mail_in_lookup) or machine.lookup_of(event) is not None or machine.journal_of(event) is not None:
+        if (is_mail and owned.mail_in_lookup) or machine.needs_reads(event):
             owned.mail_in_lookup += is_mail
             self.lookup(partition, event)
         else:
@@ -273,5 +273,4 @@ class Owner:
 def _takes_directly(owned: OwnedPartition, mail: Mail) -> bool:
     if not owned.is_drained or owned.own_mail or owned.is_closing:
         return False
-    event = MailReceived(mail)
-    return owned.machine.lookup_of(event) is None and owned.machine.journal_of(event) is None
+    return not owned.machine.needs_reads(MailReceived(mail))

@@ -16,6 +16,7 @@ from perdure.bus.messages import (
     LiveInvocations,
     NotOwner,
     Operate,
+    OperateMany,
     Overloaded,
     OwnerReplies,
     OwnerReply,
@@ -70,7 +71,7 @@ class Requests:
             self._bus.publish(batch.reply_subject, encode(OwnerReplies(VERSION, refused)))
 
     def _take(self, reply_subject: str, request: OwnerRequest) -> OwnerReply | None:
-        partition = self._owner.partition_of(request.invocation_id)
+        partition = request.partition if isinstance(request, OperateMany) else self._owner.partition_of(request.invocation_id)
         owned = self._owner.partitions.get(partition)
         if owned is None or owned.is_closing:
             return NotOwner(request.request_id)
@@ -80,7 +81,7 @@ class Requests:
             if request.body_blob_id is not None:
                 self._spawn(self._fetch_and_feed(partition, reply_subject, request, request.body_blob_id))
                 return None
-        new_uuid = ulid(self._clock.now_ms(), self._random.bytes(10)) if isinstance(request, Operate) else b""
+        new_uuid = ulid(self._clock.now_ms(), self._random.bytes(10)) if isinstance(request, Operate | OperateMany) else b""
         self._owner.feed(partition, RequestReceived(reply_subject, request, new_uuid))
         return None
 

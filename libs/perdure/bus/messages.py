@@ -81,7 +81,29 @@ class Operate(_Message, frozen=True, tag=5):
     from_entry: int = 0
 
 
-OwnerRequest = Invoke | Attach | GetOutput | SendSignalTo | Operate
+class InvocationFilter(_Message, frozen=True):
+    """Which invocations an operation means; an empty field means all. Statuses as stored: `scheduled`, `suspended`, ..."""
+
+    services: tuple[str, ...] = ()
+    handlers: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
+    statuses: tuple[str, ...] = ()
+
+
+class OperateMany(_Message, frozen=True, tag=6):
+    """An operator's action on all invocations of one partition that match. Reply: `Operated` with `accepted`, once it is durable.
+
+    It is carried out in bounded chunks, and goes on where it was if the owner changes. Not for `restart_as_new`.
+    """
+
+    request_id: int
+    partition: int
+    action: str
+    filter: InvocationFilter
+    deployment: str | None = None
+
+
+OwnerRequest = Invoke | Attach | GetOutput | SendSignalTo | Operate | OperateMany
 
 
 class OwnerRequests(_Message, frozen=True):

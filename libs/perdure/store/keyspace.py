@@ -56,6 +56,7 @@ class PartitionKeys:
         self.timers = prefix + _text("timer")
         self.promises = prefix + _text("promise")
         self.events = prefix + _text("event")
+        self.operations = prefix + _text("operation")
         self.mail = prefix + _text("mail")
         """versionstamp, number within the commit, sender -> message; other owners append, the owner removes"""
         self.counts = prefix + _text("count")
@@ -119,6 +120,10 @@ class PartitionKeys:
     def promises_of(self, service: str, key: str) -> bytes:
         """Prefix of a workflow's promises."""
         return self.promises + _text(service) + _text(key)
+
+    def operation(self, operation_id: bytes) -> bytes:
+        """id -> an action on all invocations that match a filter, and how far it has come"""
+        return self.operations + _bytes(operation_id)
 
     def count(self, service: str, handler: str, status: str) -> bytes:
         """service, handler, status -> number of invocations, a signed 64-bit little-endian counter"""

@@ -3,7 +3,7 @@
 import msgspec
 
 from perdure.base.ids import InvocationId
-from perdure.bus.messages import Attach, GetOutput, Invoke, Operate, SendSignalTo
+from perdure.bus.messages import Attach, GetOutput, Invoke, Operate, OperateMany, SendSignalTo
 from perdure.model.invocation import AttemptTimings, Pin, Source
 from perdure.model.journal import AttemptError, Command, Future, RunProposal
 from perdure.model.target import Target
@@ -20,7 +20,7 @@ class RequestReceived(_Event, frozen=True):
     """Another process asked; replies go to `reply_subject`. `body` replaces a body that travelled through the store."""
 
     reply_subject: str
-    request: Invoke | Attach | GetOutput | SendSignalTo | Operate
+    request: Invoke | Attach | GetOutput | SendSignalTo | Operate | OperateMany
     new_uuid: bytes = b""
     """Fresh 16 bytes for an operation that makes a new invocation."""
 
@@ -111,4 +111,22 @@ class TimerFired(_Event, frozen=True):
     timer: Timer
 
 
-Event = RequestReceived | MailReceived | AttemptProgressed | AttemptSuspended | AttemptEnded | AttemptFailed | RetryDue | TimerFired
+class OperationAdvanced(_Event, frozen=True):
+    """The next invocations in order of ids that an operation may mean; after them there are no more if `is_last`."""
+
+    operation_id: bytes
+    invocation_ids: tuple[InvocationId, ...]
+    is_last: bool
+
+
+Event = (
+    RequestReceived
+    | MailReceived
+    | AttemptProgressed
+    | AttemptSuspended
+    | AttemptEnded
+    | AttemptFailed
+    | RetryDue
+    | TimerFired
+    | OperationAdvanced
+)

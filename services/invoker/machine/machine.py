@@ -7,7 +7,7 @@ from collections import deque
 from typing import assert_never
 
 from perdure.base.ids import InvocationId
-from perdure.bus.messages import Attach, GetOutput, Invoke, Operate, SendSignalTo
+from perdure.bus.messages import Attach, GetOutput, Invoke, Operate, OperateMany, SendSignalTo
 from perdure.model.invocation import InvocationRecord, Status
 from perdure.model.journal import Entry
 from perdure.model.target import HandlerType
@@ -18,11 +18,12 @@ from services.invoker.machine.events import (
     AttemptSuspended,
     Event,
     MailReceived,
+    OperationAdvanced,
     RequestReceived,
     RetryDue,
     TimerFired,
 )
-from services.invoker.machine.lifecycle import admit, attempt, notify, operate, output
+from services.invoker.machine.lifecycle import admit, attempt, notify, operate, operate_many, output
 from services.invoker.machine.mail import (
     AttachMail,
     CompletionMail,
@@ -32,7 +33,7 @@ from services.invoker.machine.mail import (
     OutputMail,
     SignalMail,
 )
-from services.invoker.machine.step import Step
+from services.invoker.machine.step import ContinueOperation, Step
 from services.invoker.machine.timers import TimerKind
 from services.invoker.machine.turn import Turn, encode_record
 from services.invoker.machine.view import Live, PartitionView
@@ -45,7 +46,7 @@ class PartitionMachine:
         self.view = view
 
     def apply(self, event: Event, now_ms: int, step: Step) -> None:
-        """Apply one event. What `lookup_of` and `journal_of` name for it must have been put into the view before."""
+        """Apply one event. What `lookups_of` and `journals_of` name for it must have been put into the view before."""
         turn = Turn(self.view, now_ms, step)
         if isinstance(event, RequestReceived):
             _apply_request(turn, event)
@@ -65,28 +66,39 @@ class PartitionMachine:
             attempt.retry_due(turn, event)
         elif isinstance(event, TimerFired):
             notify.timer_fired(turn, event.timer)
+        elif isinstance(event, OperationAdvanced):
+            operate_many.advance(turn, event)
         else:
             assert_never(event)
 
-    def lookup_of(self, event: Event) -> InvocationId | None:
-        """Return the invocation whose completed record must be looked up in the store before `event` is applied."""
-        invocation_id = _addressed(event, self.view)
-        if invocation_id is None or invocation_id in self.view.lives:
-            return None
-        return invocation_id
+    def needs_reads(self, event: Event) -> bool:
+        """Whether something must be read from the store before `event` is applied."""
+        return bool(self.lookups_of(event) or self.journals_of(event))
 
-    def journal_of(self, event: Event) -> InvocationId | None:
-        """Return the invocation whose journal must be read from the store before `event` is applied."""
-        if isinstance(event, RequestReceived) and isinstance(event.request, Operate):
-            if event.request.action not in {"kill", "restart_as_new"}:
-                return None
-            invocation_id = event.request.invocation_id
-        elif isinstance(event, MailReceived) and isinstance(event.mail, KillMail):
-            invocation_id = event.mail.invocation_id
-        else:
-            return None
+    def lookups_of(self, event: Event) -> tuple[InvocationId, ...]:
+        """Return the invocations whose completed records must be looked up in the store before `event` is applied."""
+        if isinstance(event, OperationAdvanced):
+            return tuple(invocation_id for invocation_id in event.invocation_ids if invocation_id not in self.view.lives)
+        invocation_id = _addressed(event, self.view)
+        return () if invocation_id is None or invocation_id in self.view.lives else (invocation_id,)
+
+    def journals_of(self, event: Event) -> tuple[InvocationId, ...]:
+        """Return the invocations whose journals must be read from the store before `event` is applied."""
+        wanted: tuple[InvocationId, ...] = ()
+        if isinstance(event, RequestReceived):
+            if isinstance(event.request, Operate) and event.request.action in {"kill", "restart_as_new"}:
+                wanted = (event.request.invocation_id,)
+        elif isinstance(event, MailReceived):
+            if isinstance(event.mail, KillMail):
+                wanted = (event.mail.invocation_id,)
+        elif isinstance(event, OperationAdvanced):
+            operation = self.view.operations.get(event.operation_id)
+            wanted = event.invocation_ids if operation is not None and operation.action == "kill" else ()
+        return tuple(invocation_id for invocation_id in wanted if not self._has_journal(invocation_id)) if wanted else ()
+
+    def _has_journal(self, invocation_id: InvocationId) -> bool:
         live = self.view.lives.get(invocation_id)
-        return invocation_id if live is None or live.journal is None else None
+        return live is not None and live.journal is not None
 
     def journal_loaded(self, live: Live, entries: list[Entry]) -> None:
         """Take the journal of an invocation as it was when its attempt was started; what came since follows."""
@@ -120,6 +132,8 @@ class PartitionMachine:
         for live in view.lives.values():
             if live.record.status is Status.INVOKED:
                 turn.start_attempt(live)
+        for operation_id in view.operations:
+            step.after_commit.append(ContinueOperation(view.number, operation_id))
 
 
 def seal(view: PartitionView, live: Live, step: Step) -> None:
@@ -145,6 +159,8 @@ def _apply_request(turn: Turn, event: RequestReceived) -> None:
         notify.signal_requested(turn, reply_subject, request)
     elif isinstance(request, Operate):
         operate.operate(turn, reply_subject, request, event.new_uuid)
+    elif isinstance(request, OperateMany):
+        operate_many.accept(turn, reply_subject, request, event.new_uuid)
     else:
         assert_never(request)
 
@@ -171,7 +187,8 @@ def _addressed(event: Event, view: PartitionView) -> InvocationId | None:
     if isinstance(event, RequestReceived):
         request = event.request
         is_certain_to_be_new = isinstance(request, Invoke) and request.is_fresh and request.invocation_id not in view.ended
-        return None if is_certain_to_be_new or isinstance(request, SendSignalTo) else request.invocation_id
+        is_about_no_one = isinstance(request, SendSignalTo | OperateMany)
+        return None if is_certain_to_be_new or is_about_no_one else request.invocation_id
     if isinstance(event, MailReceived):
         mail = event.mail
         needs = mail.is_deterministic if isinstance(mail, InvokeMail) else isinstance(mail, AttachMail | OutputMail)

@@ -82,7 +82,14 @@ class SuspendAttempt(msgspec.Struct, frozen=True, gc=False):
     attempt: int
 
 
-Effect = Reply | StartAttempt | RetryAttempt | Forward | AckCommand | StopAttempt | FailAttempt | SuspendAttempt
+class ContinueOperation(msgspec.Struct, frozen=True, gc=False):
+    """Find the next invocations that an operation may mean, and report `OperationAdvanced`."""
+
+    partition: int
+    operation_id: bytes
+
+
+Effect = Reply | StartAttempt | RetryAttempt | Forward | AckCommand | StopAttempt | FailAttempt | SuspendAttempt | ContinueOperation
 
 
 class Step:

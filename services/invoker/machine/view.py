@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from perdure.base.ids import InvocationId
+from perdure.bus.messages import InvocationFilter
 from perdure.model.invocation import IngressSink, InvocationRecord
 from perdure.model.journal import AttemptError, Entry
 from perdure.model.result import Outcome
@@ -23,6 +24,15 @@ class PromiseRecord(msgspec.Struct, array_like=True):
 
     result: Outcome | None = None
     listeners: list[tuple[InvocationId, int]] = []
+
+
+class OperationRecord(msgspec.Struct, array_like=True):
+    """An action on all invocations that match a filter. `after` is the last id that it has dealt with; they go in order of ids."""
+
+    action: str
+    filter: InvocationFilter
+    deployment: str | None = None
+    after: bytes = b""
 
 
 class Live:
@@ -124,6 +134,9 @@ class PartitionView:
         """Ids that are being looked up; an invocation that ends meanwhile stays in memory."""
         self.ended: OrderedDict[InvocationId, None] = OrderedDict()
         """The last invocations that ended and left memory: a request for one that claims to be new is a repetition."""
+        self.purged: set[InvocationId] = set()
+        """Ids that were purged while a look-up of them was under way: what it found is no longer there."""
+        self.operations: dict[bytes, OperationRecord] = {}
         self.counts: dict[bytes, int] = {}
 
     def arm(self, timer: Timer) -> None:

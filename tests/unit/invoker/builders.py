@@ -148,13 +148,12 @@ class Machine:
         return {str(unpack(key)[-1]): value for key, value in self.view.counts.items() if value}
 
     def _look_up(self, event: Event) -> None:
-        wanted = self.machine.lookup_of(event)
-        row = None if wanted is None else self.rows.get(self.keys.invocation(wanted))
-        if wanted is not None and row is not None:
-            self.view.found[wanted] = decode_record(row[1:])
-        journal_of = self.machine.journal_of(event)
-        if journal_of is not None:
-            self.view.journals[journal_of] = self.journal(journal_of[-1])
+        for wanted in self.machine.lookups_of(event):
+            row = self.rows.get(self.keys.invocation(wanted))
+            if row is not None:
+                self.view.found[wanted] = decode_record(row[1:])
+        for wanted in self.machine.journals_of(event):
+            self.view.journals[wanted] = self.journal(wanted[-1])
 
     def _commit(self, step: Step) -> None:
         for live in step.dirty.values():

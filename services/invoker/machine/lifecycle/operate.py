@@ -38,12 +38,18 @@ def operate(turn: Turn, reply_subject: str, request: Operate, new_uuid: bytes) -
     if request.action == "restart_as_new":
         outcome, new_id = _restart_as_new(turn, request, record, new_uuid)
         turn.reply(reply_subject, Operated(request.request_id, outcome, new_id))
-    elif request.action in {"purge", "purge_journal"}:
-        turn.reply(reply_subject, Operated(request.request_id, _purge(turn, request, existing, record)))
-    elif record.status is Status.COMPLETED or not isinstance(existing, Live):
-        turn.reply(reply_subject, Operated(request.request_id, "already_completed"))
     else:
-        turn.reply(reply_subject, Operated(request.request_id, _LIVE_ACTIONS[request.action](turn, existing, request)))
+        turn.reply(reply_subject, Operated(request.request_id, act(turn, existing, request)))
+
+
+def act(turn: Turn, existing: Live | InvocationRecord, request: Operate) -> str:
+    """Carry out any action that makes no new invocation; return its outcome."""
+    record = existing.record if isinstance(existing, Live) else existing
+    if request.action in PURGE_ACTIONS:
+        return _purge(turn, request, existing, record)
+    if record.status is Status.COMPLETED or not isinstance(existing, Live):
+        return "already_completed"
+    return LIVE_ACTIONS[request.action](turn, existing, request)
 
 
 def kill_child(turn: Turn, mail: KillMail) -> None:
@@ -110,12 +116,15 @@ def _resume(turn: Turn, live: Live, request: Operate) -> str:
     return DONE
 
 
-_LIVE_ACTIONS: Final[dict[str, Callable[[Turn, Live, Operate], str]]] = {
+LIVE_ACTIONS: Final[dict[str, Callable[[Turn, Live, Operate], str]]] = {
     "cancel": _cancel,
     "kill": _kill,
     "pause": _pause,
     "resume": _resume,
 }
+
+
+PURGE_ACTIONS: Final = frozenset({"purge", "purge_journal"})
 
 
 def _purge(turn: Turn, request: Operate, existing: Live | InvocationRecord, record: InvocationRecord) -> str:

@@ -33,6 +33,8 @@ def purge(turn: Turn, invocation_id: InvocationId, existing: Live | InvocationRe
     """Remove record and journal; for the run of a workflow its state and promises too."""
     record = existing.record if isinstance(existing, Live) else existing
     turn.put_value(turn.keys.invocation(invocation_id), None, was_wide=True)
+    if invocation_id in turn.view.lookups:
+        turn.view.purged.add(invocation_id)
     if isinstance(existing, Live):
         remove(turn, existing)
     else:
