@@ -11,10 +11,13 @@ import msgspec
 from starlette.requests import Request
 
 from perdure.base.durations import InvalidDuration, parse_duration_ms
+from perdure.base.limits import MIB
 from perdure.registry.registrations import ServiceChanges
 from services.admin.errors import InvalidField, PlainError
 
 T = TypeVar("T")
+
+BODY_BYTES_MAX: Final = 4 * MIB
 
 _NO_VARIANT: Final = "data did not match any variant of untagged enum RegisterDeploymentRequest"
 _HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
@@ -65,11 +68,20 @@ async def read_json(request: Request) -> Any:  # Any: a JSON value
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if not (media_type == "application/json" or (media_type.startswith("application/") and media_type.endswith("+json"))):
         raise PlainError(415, "Expected request with `Content-Type: application/json`")
-    body = await request.body()
+    body = await _read_body(request)
     try:
         return msgspec.json.decode(body)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise PlainError(400, f"Failed to parse the request body as JSON: {_located(str(error), body)}") from None
+
+
+async def _read_body(request: Request) -> bytes:
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > BODY_BYTES_MAX:
+            raise PlainError(413, f"The request body is larger than {BODY_BYTES_MAX} bytes")
+    return bytes(body)
 
 
 def _located(message: str, body: bytes) -> str:

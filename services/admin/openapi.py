@@ -17,14 +17,6 @@ def openapi_document(version: str) -> Document:
 
 
 def _paths() -> Document:
-    actions = {
-        "cancel": "Cancel an invocation",
-        "kill": "Kill an invocation",
-        "purge": "Purge a completed invocation",
-        "purge-journal": "Purge the journal of a completed invocation",
-        "pause": "Pause an invocation",
-    }
-    deployment = _query("deployment", {"type": "string"}, "`keep`, `latest` or the id of a deployment.")
     return {
         "/health": {"get": _operation("health", "Tell that the server answers", {"200": "It does"})},
         "/version": {"get": _operation("version", "Tell version and features", {"200": ("Version", "VersionInformation")})},
@@ -62,6 +54,20 @@ def _paths() -> Document:
         "/services/{service}/handlers/{handler}": _with(
             "service", "handler", get=_operation("get_handler", "Show a handler", {"200": ("The handler", "Handler")} | _errors("404"))
         ),
+        **_invocation_paths(),
+    }
+
+
+def _invocation_paths() -> Document:
+    actions = {
+        "cancel": "Cancel an invocation",
+        "kill": "Kill an invocation",
+        "purge": "Purge a completed invocation",
+        "purge-journal": "Purge the journal of a completed invocation",
+        "pause": "Pause an invocation",
+    }
+    deployment = _query("deployment", {"type": "string"}, "`keep`, `latest` or the id of a deployment.")
+    return {
         "/invocations/{invocation_id}": _with(
             "invocation_id",
             delete=_operation(

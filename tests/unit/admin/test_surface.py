@@ -7,6 +7,7 @@ import pytest
 from starlette.routing import Route
 
 from services.admin.api import ROUTES
+from services.admin.bodies import BODY_BYTES_MAX
 from services.admin.openapi import openapi_document
 from tests.unit.admin.harness import Admin, with_admin
 from tests.unit.registry.builders import a_service
@@ -71,6 +72,9 @@ def test_version_1_is_gone_and_that_is_said(tmp_path: Path) -> None:
         ("application/json", b"", 400, "at line 1 column 0"),
         ("application/json", b"zzz", 400, "at line 1 column 1"),
         ("application/json; charset=utf-8", b'{\n "a": nope}', 400, "at line 2 column "),
+        ("application/json", b'{"a": "\xff"}', 400, "Failed to parse the request body as JSON: "),
+        ("application/json", b"[" * 100_000, 400, "Failed to parse the request body as JSON: "),
+        ("application/json", b'"' + bytes(BODY_BYTES_MAX), 413, "larger than 4194304 bytes"),
         ("application/vnd.x+json", b"{", 400, "Failed to parse the request body as JSON: "),
     ],
 )
