@@ -30,7 +30,7 @@ def _unsigned(value: int) -> bytes:
 
 def unpack(key: bytes) -> tuple[object, ...]:
     """Return the parts of a key, root included."""
-    return fdb_tuple.unpack(key)
+    return fdb_tuple.unpack(key)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]  # the binding is untyped
 
 
 def range_of(prefix: bytes) -> tuple[bytes, bytes]:
