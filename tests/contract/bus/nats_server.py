@@ -1,6 +1,7 @@
 """A NATS server of a test's own, which can be killed and started again on its port."""
 
 import shutil
+import signal
 import socket
 import subprocess
 import sysconfig
@@ -36,6 +37,15 @@ class NatsServer:
         assert self._process is not None
         self._process.kill()
         self._process.wait()
+
+    def suspend(self) -> None:
+        """Stop it from reading, with its connections standing."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
 
     def _is_listening(self) -> bool:
         try:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import uvloop
 
-from perdure.base.errors import LocalProtocolError
+from perdure.base.errors import ConfigurationError, LocalProtocolError
 from perdure.bus.interface import Bus, NoResponders
 from perdure.bus.nats import NatsBus, connect
 from tests.contract.bus.nats_server import NatsServer
@@ -254,6 +254,33 @@ def test_a_subscription_made_while_disconnected_holds_once_the_server_is_back(se
     with_buses(server, 1, scenario)
 
 
+def test_a_server_that_does_not_read_costs_messages_but_not_memory(server: NatsServer) -> None:
+    async def scenario(sender: NatsBus, receiver: NatsBus) -> None:
+        received = Received()
+        await receiver.subscribe("heavy", received)
+        await receiver.subscribe("light", received)
+        server.suspend()
+        payload = bytes(sender.payload_bytes_max)
+        while not sender.dropped:
+            sender.publish("heavy", payload)
+            await asyncio.sleep(0)
+        server.resume()
+        dropped = -1
+        while sender.dropped != dropped:  # until one was not
+            await asyncio.sleep(0.001)
+            dropped = sender.dropped
+            sender.publish("light", b"through")
+        while (b"through", "") not in received.messages:
+            await received.until(len(received.messages) + 1)
+
+    with_buses(server, 2, scenario)
+
+
+def test_credentials_that_cannot_be_used_are_refused_at_once(server: NatsServer) -> None:
+    with pytest.raises(ConfigurationError, match="NATS credentials"):
+        uvloop.run(connect(server.url, credentials_file="/nowhere/user.creds"))
+
+
 def test_connecting_waits_until_the_server_is_there(server: NatsServer) -> None:
     server.kill()
 
@@ -298,8 +325,10 @@ def test_a_user_and_password_are_presented(tmp_path: Path) -> None:
 
 def test_messages_pass_over_tls(tmp_path: Path) -> None:
     subprocess.run(
-        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -keyout key.pem -out cert.pem "
-        "-subj /CN=localhost -addext subjectAltName=IP:127.0.0.1".split(),
+        [
+            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"),
+            *("-keyout", "key.pem", "-out", "cert.pem", "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"),
+        ],
         cwd=tmp_path,
         check=True,
         capture_output=True,

@@ -6,6 +6,8 @@ message was for (servers since 2.11), which is what `on_no_responders` hands on;
 """
 
 import asyncio
+import importlib.util
+import os
 import secrets
 import ssl
 from collections.abc import Callable
@@ -14,7 +16,7 @@ from typing import Final
 import structlog
 from nats.aio.subscription import Subscription as NatsSubscription
 
-from perdure.base.errors import LocalProtocolError
+from perdure.base.errors import ConfigurationError, LocalProtocolError
 from perdure.bus.interface import NoResponders, Receiver
 from perdure.bus.nats.client import DirectClient
 from perdure.bus.nats.parser import Delivery, header_of, status_of
@@ -24,6 +26,8 @@ PING_INTERVAL_S: Final = 5
 """Two unanswered pings mean that the server is gone, though its connection stands."""
 
 CONFIRM_S_MAX: Final = 2.0
+UNREACHABLE_AFTER_S: Final = 2.0
+"""How long attempts may fail before a human is told; a server that is just starting needs less."""
 
 _NO_RESPONDERS: Final = b"503"
 
@@ -72,6 +76,7 @@ class NatsBus:
         self._write: Callable[[bytes], None] | None = None
         self._pending: list[bytes] = []
         self._is_closing = False
+        self._failing_since_s: float | None = None
         self._is_open = asyncio.Event()
         self._payload_bytes_max = 0
         self._receivers: dict[bytes, Receiver] = {}
@@ -209,6 +214,7 @@ class NatsBus:
     def _opened(self, write: Callable[[bytes], None]) -> None:
         self._payload_bytes_max = self._client.max_payload
         self._write = write
+        self._failing_since_s = None
         self._is_open.set()
         log.info("bus_connected", payload_bytes_max=self._payload_bytes_max)
 
@@ -221,11 +227,27 @@ class NatsBus:
                 log.warning("bus_disconnected")
 
     async def _failed(self, error: Exception) -> None:
-        log.debug("bus_attempt_failed", reason=f"{type(error).__name__}: {error}")
+        now_s = self._loop.time()
+        if self._failing_since_s is None:
+            self._failing_since_s = now_s
+        reason = f"{type(error).__name__}: {error}"
+        if now_s - self._failing_since_s < UNREACHABLE_AFTER_S:
+            log.debug("bus_attempt_failed", reason=reason)
+        else:
+            self._failing_since_s = float("inf")  # once per outage
+            log.warning("bus_unreachable", reason=reason)
 
 
 def _ignore(payload: bytes, reply: str) -> None:
     """Take replies that come before the inbox's number is known: there cannot be any."""
+
+
+def _check_credentials(path: str) -> None:
+    """Refuse at start what nats-py would only meet with each attempt, and try for ever."""
+    if importlib.util.find_spec("nkeys") is None:
+        raise ConfigurationError("NATS credentials need the package nkeys, which is not installed")
+    if not os.access(path, os.R_OK):
+        raise ConfigurationError(f"NATS credentials {path} cannot be read")
 
 
 async def connect(
@@ -243,7 +265,12 @@ async def connect(
         url: `nats://host:port` or `tls://host:port`, several separated by commas.
         name: How the connection is called in NATS' monitoring.
         credentials_file: Path of a `.creds` file (needs the package `nkeys`).
+
+    Raises:
+        ConfigurationError: The credentials cannot be used.
     """
+    if credentials_file:
+        _check_credentials(credentials_file)
     bus = NatsBus()
     await bus.open(url, name=name, tls=tls, user=user, password=password, credentials_file=credentials_file)
     return bus
