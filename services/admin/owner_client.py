@@ -19,6 +19,7 @@ from perdure.bus.messages import (
     NotOwner,
     Operate,
     Operated,
+    Overloaded,
     OwnerReplies,
     OwnerRequests,
     decoder_of,
@@ -45,7 +46,7 @@ class _Owner(msgspec.Struct, frozen=True):
 
 class _Pending(msgspec.Struct, frozen=True):
     subject: str
-    answer: "asyncio.Future[Operated | None]"
+    answer: "asyncio.Future[Operated | Overloaded | None]"
     """None: not the owner (any more), or not there"""
 
 
@@ -93,6 +94,8 @@ class OwnerClient:
                     self._last_request_id += 1
                     request = Operate(self._last_request_id, invocation_id, action, deployment, from_entry)
                     answer = await self._ask(owner, request)
+                    if isinstance(answer, Overloaded):
+                        raise RoutingFailed(f"the owner of partition {partition} has too much to do")
                     if answer is not None:
                         return answer
                     if self._owners.get(partition) == owner:
@@ -107,7 +110,7 @@ class OwnerClient:
             await self._news.wait()
         return owner
 
-    async def _ask(self, owner: _Owner, request: Operate) -> Operated | None:
+    async def _ask(self, owner: _Owner, request: Operate) -> Operated | Overloaded | None:
         """Return what the owner answers, None if it owns the partition no more or is gone."""
         pending = _Pending(self._subjects.owner(owner.invoker_id), asyncio.get_running_loop().create_future())
         self._pending[request.request_id] = pending
@@ -121,15 +124,17 @@ class OwnerClient:
     def _on_replies(self, payload: bytes, reply: str) -> None:
         for message in _decoded(_replies, payload):
             for answer in message.replies:
-                if isinstance(answer, Operated | NotOwner):
-                    self._settle(answer.request_id, answer if isinstance(answer, Operated) else None)
+                if isinstance(answer, Operated | Overloaded):
+                    self._settle(answer.request_id, answer)
+                elif isinstance(answer, NotOwner):
+                    self._settle(answer.request_id, None)
 
     def _on_no_responders(self, subject: str) -> None:
         for request_id, pending in self._pending.items():
             if pending.subject == subject:
                 self._settle(request_id, None)
 
-    def _settle(self, request_id: int, answer: Operated | None) -> None:
+    def _settle(self, request_id: int, answer: Operated | Overloaded | None) -> None:
         pending = self._pending.get(request_id)
         if pending is not None and not pending.answer.done():
             pending.answer.set_result(answer)

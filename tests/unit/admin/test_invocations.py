@@ -8,7 +8,18 @@ import msgspec
 import pytest
 
 from perdure.base.ids import InvocationId, format_invocation_id, invocation_id, partition_of
-from perdure.bus.messages import VERSION, Announcement, Heartbeat, NotOwner, Operate, Operated, OwnerReplies, OwnerRequests, encode
+from perdure.bus.messages import (
+    VERSION,
+    Announcement,
+    Heartbeat,
+    NotOwner,
+    Operate,
+    Operated,
+    Overloaded,
+    OwnerReplies,
+    OwnerRequests,
+    encode,
+)
 from perdure.model.invocation import InvocationRecord, Pin, Status
 from perdure.model.target import HandlerType, Target
 from perdure.store.chunks import set_chunked
@@ -25,7 +36,7 @@ ALL = list(range(PARTITIONS))
 class Owner:
     """An invoker that answers each action as it is told to."""
 
-    def __init__(self, bus: MemoryBus, invoker_id: str, answer: Callable[[Operate], Operated | NotOwner | None]) -> None:
+    def __init__(self, bus: MemoryBus, invoker_id: str, answer: Callable[[Operate], Operated | NotOwner | Overloaded | None]) -> None:
         self.taken: list[Operate] = []
         self._bus = bus
         self._answer = answer
@@ -227,6 +238,16 @@ def test_an_older_announcement_or_a_heartbeat_does_not_move_a_partition(tmp_path
         beat(admin.bus, "former")
         assert (await admin.http.patch(f"/invocations/{TEXT}/kill")).status_code == 200
         assert (len(former.taken), len(present.taken)) == (1, 1)
+
+    with_admin(tmp_path, test)
+
+
+def test_an_owner_that_has_too_much_to_do_is_told_at_once(tmp_path: Path) -> None:
+    async def test(admin: Admin) -> None:
+        owner = await Owner(admin.bus, "one", lambda request: Overloaded(request.request_id)).start()
+        answer = await admin.http.patch(f"/invocations/{TEXT}/kill")
+        assert (answer.status_code, "too much to do" in answer.json()["message"]) == (503, True)
+        assert len(owner.taken) == 1
 
     with_admin(tmp_path, test)
 
