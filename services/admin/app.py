@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from typing import Final
 
+from perdure.bus.messages import Heartbeat
 from perdure.deployments.client import HttpDeploymentClient
 from perdure.deployments.discovery import discover
 from perdure.deployments.manifest import Discovered
@@ -16,6 +18,8 @@ from services.admin.api import build_api
 from services.admin.config import AdminConfig
 from services.admin.context import AdminContext
 from services.admin.owner_client import OwnerClient
+
+_EVERY_ADDRESS: Final = frozenset({"0.0.0.0", "[::]"})  # noqa: S104  # compared, not listened on
 
 
 def main(argv: Sequence[str]) -> int:
@@ -53,7 +57,7 @@ async def serve(runtime: Runtime[AdminConfig]) -> None:
         random=runtime.random,
         owners=owners,
         partitions=partitions,
-        advertised_ingress=config.advertised_ingress or None,
+        ingress_url=lambda: config.advertised_ingress or ingress_url(runtime.peers.alive("ingress")),
     )
     try:
         await serve_asgi(
@@ -66,3 +70,12 @@ async def serve(runtime: Runtime[AdminConfig]) -> None:
         )
     finally:
         await asyncio.gather(client.close(), owners.stop(), cache.stop(), return_exceptions=True)
+
+
+def ingress_url(ingresses: Sequence[Heartbeat]) -> str | None:
+    """Return the URL of the first ingress that listens; one that listens on every address is found on this host's own."""
+    for heartbeat in ingresses:
+        host, _, port = heartbeat.address.rpartition(":")
+        if host:
+            return f"http://{'127.0.0.1' if host in _EVERY_ADDRESS else host}:{port}/"
+    return None

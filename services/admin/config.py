@@ -13,5 +13,5 @@ class AdminConfig(CommonConfig, frozen=True, kw_only=True):
     bind: Annotated[str, msgspec.Meta(description="address to listen on")] = "0.0.0.0"  # noqa: S104  # as clients of one's network expect
     port: Annotated[int, msgspec.Meta(description="port to listen on; 0: any free one", ge=0, le=65_535)] = 9070
     advertised_ingress: Annotated[
-        str, msgspec.Meta(description="URL of the ingress that the page and the command line show; empty: none")
+        str, msgspec.Meta(description="URL of the ingress that clients are told; empty: where an ingress listens")
     ] = ""

@@ -49,8 +49,8 @@ class AdminContext(msgspec.Struct, frozen=True, kw_only=True):
     owners: OwnerClient
     partitions: int
     defaults: ServerDefaults = ServerDefaults()
-    advertised_ingress: str | None = None
-    """URL of the ingress with a trailing slash, for the web page and the command line."""
+    ingress_url: Callable[[], str | None] = lambda: None
+    """Tells where the ingress is, with a trailing slash, for the web page and the command line."""
 
     async def schema(self) -> Schema:
         """Return the schema as the store has it now, so that what one admin changed shows at every other."""

@@ -22,7 +22,7 @@ async def get_version(request: Request) -> Response:
             "version": SERVER_VERSION,
             "min_admin_api_version": API_VERSION_MIN,
             "max_admin_api_version": API_VERSION_MAX,
-            "ingress_endpoint": context_of(request).advertised_ingress,
+            "ingress_endpoint": context_of(request).ingress_url(),
             "features": {},
         },
     )

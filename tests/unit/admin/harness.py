@@ -132,7 +132,7 @@ async def an_admin(directory: Path, *, bus: MemoryBus | None = None, endpoints: 
         random=SystemRandom(),
         owners=owners,
         partitions=PARTITIONS,
-        advertised_ingress="http://ingress:8080/",
+        ingress_url=lambda: "http://ingress:8080/",
     )
     try:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(build_api(context)), base_url="http://admin") as http:

@@ -6,7 +6,9 @@ from typing import Any, cast
 import pytest
 from starlette.routing import Route
 
+from perdure.bus.messages import Heartbeat
 from services.admin.api import ROUTES
+from services.admin.app import ingress_url
 from services.admin.bodies import BODY_BYTES_MAX
 from services.admin.openapi import openapi_document
 from tests.unit.admin.harness import Admin, with_admin
@@ -28,6 +30,21 @@ def test_known_versions_and_none_lead_to_the_same(tmp_path: Path, prefix: str) -
         assert (await admin.http.get(f"{prefix}/deployments")).json() == {"deployments": []}
 
     with_admin(tmp_path, test)
+
+
+@pytest.mark.parametrize(
+    ("addresses", "url"),
+    [
+        ([], None),
+        ([""], None),
+        (["0.0.0.0:8080"], "http://127.0.0.1:8080/"),
+        (["[::]:8080"], "http://127.0.0.1:8080/"),
+        (["", "10.0.0.7:8080", "10.0.0.8:8080"], "http://10.0.0.7:8080/"),
+        (["[fd00::7]:8080"], "http://[fd00::7]:8080/"),
+    ],
+)
+def test_clients_are_told_of_an_ingress_that_listens(addresses: list[str], url: str | None) -> None:
+    assert ingress_url([Heartbeat(1, "ingress", f"ingress-{address}", address, "1", 0) for address in addresses]) == url
 
 
 @pytest.mark.parametrize(
