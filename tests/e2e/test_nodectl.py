@@ -24,6 +24,13 @@ def channel_of(suite: Suite) -> grpc.Channel:
     return grpc.insecure_channel(suite.node_url.removeprefix("http://"))
 
 
+@pytest.fixture(scope="module")
+def suite(suite: Suite) -> Suite:
+    """The shared server, once all of it is ready."""
+    eventually(lambda: is_ready(suite), "the suite is ready")
+    return suite
+
+
 @pytest.fixture
 def stub(suite: Suite) -> Iterator[health_pb2_grpc.HealthStub]:
     with channel_of(suite) as channel:
