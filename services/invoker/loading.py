@@ -88,7 +88,7 @@ class Loader:
             return
         for key in list(view.states)[: excess + 16]:
             state = view.states[key]
-            if not state.pins and not state.pending_writes:
+            if not state.pins and self._owner.is_durable(state):
                 del view.states[key]
 
     def _schedule(self) -> None:

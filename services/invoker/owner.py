@@ -217,7 +217,6 @@ class Owner:
         self._step = Step()
         for live in step.dirty.values():
             seal(self._view_of(live), live, step)
-            live.pending_writes += 1
         for state in step.states:
             state.pending_writes += 1
         self._batch_number += 1

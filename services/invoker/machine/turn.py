@@ -41,7 +41,9 @@ class Turn:
     def touch(self, live: Live) -> None:
         """Note that the record changed; it is encoded once, when the batch is sealed."""
         live.record.modified_at_ms = self.now_ms
-        self.step.dirty[live.id] = live
+        if self.step.dirty.get(live.id) is not live:
+            self.step.dirty[live.id] = live
+            live.pending_writes += 1
         self.step.touched.add(self.view.number)
 
     def set_status(self, live: Live, status: Status) -> None:

@@ -169,6 +169,7 @@ class Machine:
                 self.rows[key] = value
         for live in step.dirty.values():
             live.durable_length = live.record.journal_length
+            live.pending_writes -= 1
             if live.has_ended:
                 self.view.forget(live)
         self.view.found.clear()

@@ -1,12 +1,13 @@
 """Arrival of invocations: started, queued, scheduled, repeated."""
 
 from perdure.bus.messages import Accepted, Attach, Completed, GetOutput, NotFound, NotReady
-from perdure.model.invocation import Status
-from perdure.model.journal import Input
+from perdure.model.invocation import AttemptTimings, Status
+from perdure.model.journal import Input, Output
 from perdure.model.result import Failure, Success
 from perdure.model.target import HandlerType
-from services.invoker.machine.events import RequestReceived
-from tests.unit.invoker.builders import DAY_MS, INGRESS, Machine, a_target, an_id, replies, started
+from services.invoker.machine.events import AttemptEnded, AttemptProgressed, CommandSent, RequestReceived
+from services.invoker.machine.step import Step
+from tests.unit.invoker.builders import DAY_MS, INGRESS, PIN, Machine, a_target, an_id, replies, started
 
 
 def test_a_call_starts_at_once_and_is_answered_only_when_it_ends() -> None:
@@ -138,3 +139,17 @@ def test_counters_follow_the_status() -> None:
     assert machine.counts() == {"invoked": 1, "inboxed": 1, "scheduled": 1}
     machine.end(1)
     assert machine.counts() == {"invoked": 1, "completed": 1, "scheduled": 1}
+
+
+def test_what_has_ended_stays_in_memory_until_that_has_committed() -> None:
+    machine = Machine()
+    live = machine.running(1)
+    in_flight = Step()
+    machine.machine.apply(RequestReceived(INGRESS, GetOutput(7, an_id(1))), machine.now_ms, in_flight)
+    output = CommandSent(Output(Success(b"out")))
+    machine.machine.apply(AttemptProgressed(live.id, live.attempt, PIN, [output]), machine.now_ms, in_flight)
+    gathering = Step()
+    machine.machine.apply(AttemptEnded(live.id, live.attempt, PIN, AttemptTimings()), machine.now_ms, gathering)
+    live.pending_writes -= 1  # the batch in flight has committed
+    machine.view.forget(live)
+    assert machine.view.lives[live.id] is live

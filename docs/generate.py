@@ -1,0 +1,71 @@
+"""Write the reference pages that follow from the code: `make docs`."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from perdure.cli.up import UpConfig
+from perdure.process.config import CommonConfig
+from perdure.process.settings import Setting, settings_of
+from services.admin.config import AdminConfig
+from services.ingress.config import IngressConfig
+from services.invoker.config import InvokerConfig
+from services.nodectl.config import NodectlConfig
+from services.sql.config import SqlConfig
+
+REFERENCE: Final = Path(__file__).resolve().parent / "reference"
+
+SECTIONS: Final[dict[str, tuple[type[CommonConfig], str]]] = {
+    "ingress": (IngressConfig, "The process that takes calls."),
+    "admin": (AdminConfig, "The process that registers deployments and carries out what operators want."),
+    "sql": (SqlConfig, "The process that answers PostgreSQL clients."),
+    "nodectl": (NodectlConfig, "The process that says how all the others do."),
+    "invoker": (InvokerConfig, "The process that owns partitions and runs invocations."),
+    "up": (UpConfig, "The command `perdure up`, which starts the others and hands everything else on to them."),
+}
+
+HEAD: Final = """\
+# Configuration
+
+Written by `make docs` from the code; change the code instead.
+
+One TOML file serves all processes: keys at the top are for all of them, and each process has a table of its own. A variable wins over
+the file, a flag over both. A flag is the key with dashes: `--log-level debug` for `log_level`. Durations are written like `30s` or
+`1h 30m`, sizes like `4MiB`, lists with commas (in the file: as lists). Unknown names and wrong values are refused at start.
+"""
+
+
+def configuration_page() -> str:
+    """Return the page with every setting."""
+    common = {field.name for field in msgspec.structs.fields(CommonConfig)}
+    shared = settings_of(CommonConfig, common, "")
+    lines = [HEAD, "## All processes", "", *_table(shared)]
+    for section, (kind, purpose) in SECTIONS.items():
+        own = [setting for setting in settings_of(kind, common, section) if setting.section]
+        lines += ["", f"## `[{section}]`", "", purpose, "", *_table(own)]
+    helps = {setting.help for setting in shared}
+    differing = [setting for setting in settings_of(UpConfig, common, "up") if not setting.section and setting.help not in helps]
+    lines += ["", "What `perdure up` reads differently from the others:", "", *_table(differing)]
+    return "\n".join(lines) + "\n"
+
+
+def _table(settings: list[Setting]) -> Iterator[str]:
+    yield "| key | variable | default | meaning |"
+    yield "|---|---|---|---|"
+    for setting in settings:
+        meaning, _, rest = setting.help.replace("%%", "%").rpartition(" [")
+        default = rest.removesuffix("]").partition(", default ")[2]
+        shown = "" if default == "empty" else f"`{default}`"
+        yield f"| `{setting.name}` | `{setting.variable}` | {shown} | {meaning} |"
+
+
+def main() -> None:
+    """Write all generated pages."""
+    REFERENCE.mkdir(exist_ok=True)
+    (REFERENCE / "configuration.md").write_text(configuration_page())
+
+
+if __name__ == "__main__":
+    main()
