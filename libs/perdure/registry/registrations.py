@@ -155,7 +155,7 @@ def delete(tr: Transaction, keyspace: Keyspace, deployment_id: str) -> int:
     The highest revision that remains of a service becomes the active one; a service without any is gone.
 
     Raises:
-        NotRegistered: There is no such deployment.
+        NotRegistered: There is no such deployment (any more: also where the body runs again after it committed).
     """
     schema = read_schema(tr, keyspace)
     deployment = schema.deployments.get(deployment_id)
