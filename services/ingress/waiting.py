@@ -6,7 +6,7 @@ owners and messages meanwhile:
 - the owner is unknown: it is sent when an announcement or heartbeat names one;
 - the owner refuses (`NotOwner`): sent again after a pause that grows, or at once when a new owner announces itself;
 - nobody listens: the owner is forgotten, so the request waits for the next one;
-- ownership moved, or nothing came for seconds (NATS may lose messages): sent again, since all requests may be repeated.
+- ownership moved, NATS was away, or nothing came for seconds (NATS may lose messages): sent again, since all requests may be repeated.
 
 What may be repeated and how: a caller that waits for a result attaches to its invocation, and invokes again only where the owner knows
 none (a second `run` of a workflow would be refused); everything else is repeated as it was, no longer as fresh.
@@ -81,6 +81,8 @@ class Waiting:
         self._waiters: dict[int, Waiter] = {}
         self._outbox: dict[str, list[messages.OwnerRequest]] = {}
         self._owner_by_subject: dict[str, str] = {}
+        self._was_cut = False
+        """Since the last tick the bus was seen disconnected: messages in both directions are lost."""
         self._last_request_id = 0
         self._tick_number = 0
         self._due: dict[int, list[int]] = {}
@@ -153,6 +155,8 @@ class Waiting:
             return
         waiter.is_sent = True
         waiter.sends += 1
+        if not self._bus.is_connected:
+            self._was_cut = True
         outbox = self._outbox
         if not outbox:
             self._loop.call_soon(self._flush)
@@ -230,6 +234,12 @@ class Waiting:
         """Repeat what is due: lost messages cost their callers some seconds, not their result."""
         self._tick_timer = self._loop.call_later(_TICK_S, self._tick)
         self._tick_number += 1
+        if not self._bus.is_connected:
+            self._was_cut = True
+        elif self._was_cut:
+            self._was_cut = False
+            for waiter in self._waiters.values():
+                self._repeat(waiter)
         for request_id in self._due.pop(self._tick_number, ()):
             waiter = self._waiters.get(request_id)
             if waiter is not None:

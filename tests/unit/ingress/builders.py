@@ -93,9 +93,8 @@ def a_directory(**options: int) -> Directory:
 class RecordingBus:
     """A bus on which nothing happens by itself."""
 
-    is_connected = True
-
     def __init__(self) -> None:
+        self.is_connected = True
         self.published: list[tuple[str, bytes]] = []
         self.receivers: dict[str, Receiver] = {}
         self.on_publish: Callable[[str, bytes], None] | None = None

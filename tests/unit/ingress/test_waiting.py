@@ -293,6 +293,26 @@ def test_a_request_without_any_reply_is_repeated(wants_result: bool, period_s: i
     run(scenario)
 
 
+def test_everything_is_repeated_once_the_bus_is_back() -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.bus.announce("a", [0], 1)
+        before, during = bench.an_invoke(0), bench.an_invoke(0, wants_result=False)
+        bench.waiting.ask(before)
+        await turn()
+        bench.bus.is_connected = False
+        bench.waiting.ask(during)
+        await turn()
+        bench.bus.taken("a")
+        bench.bus.is_connected = True
+        await asyncio.sleep(1.5)
+        (batch,) = bench.bus.taken("a")
+        assert [request.request_id for request in batch] == [before.request_id, during.request_id]
+        await asyncio.sleep(2)
+        assert bench.bus.taken("a") == []
+
+    run(scenario)
+
+
 def test_a_request_that_was_answered_or_forgotten_is_not_repeated() -> None:
     async def scenario(bench: Bench) -> None:
         bench.bus.announce("a", [0], 1)
