@@ -5,7 +5,7 @@ connection. Source: RFC 9112; shared/spec/service-protocol.md, 1.7 and 2.4.
 """
 
 import asyncio
-from typing import Protocol, cast
+from typing import Final, Protocol, cast
 
 import zttp
 
@@ -14,6 +14,8 @@ from perdure.deployments.address import Address
 from perdure.deployments.connecting import DeploymentConnection
 from perdure.deployments.http2 import text_headers
 from perdure.deployments.interface import ExchangeFailure, FailureKind, Receiver
+
+STATUS_LINE_PREFIX: Final = b"HTTP/1."
 
 
 class ExchangeOwner(Protocol):
@@ -172,6 +174,11 @@ class Http1Connection(DeploymentConnection):
         if not self._has_answered and frames.looks_like_http2(data):
             message = f"{self._address} answered HTTP/1.1 with HTTP/2"
             self.shut(ExchangeFailure(FailureKind.RESET, message, is_other_http_version=True))
+            return
+        if not self._has_answered and not data.startswith(STATUS_LINE_PREFIX[: len(data)]):
+            self.shut(
+                ExchangeFailure(FailureKind.RESET, f"{self._address} answered with something else than HTTP, beginning with {data[:32]!r}")
+            )
             return
         self._has_answered = True
         self._receive(exchange, data)

@@ -289,6 +289,8 @@ class Http2Connection(DeploymentConnection):
             self._on_goaway(event)
         elif isinstance(event, zttp.Settings):
             self._on_settings(dict(event.params))
+        elif isinstance(event, zttp.Ping):
+            self._on_ping(event)
 
     def _on_end(self, stream_id: int) -> None:
         """The response is complete, and with it the exchange: the request side closes too, whatever it still wanted to say."""
@@ -427,10 +429,17 @@ class Http2Connection(DeploymentConnection):
             self._timer = self._loop.call_later(settings.idle_timeout_ms / 1000, self._probe)
 
     def _expect_sound(self) -> None:
+        """Give the connection up if nothing came since the ping; bytes that are not its answer buy another wait."""
         if self._is_silent:
             message = f"{self._address} did not answer a ping within {self._settings.ping_timeout_ms} ms"
             self.shut(ExchangeFailure(FailureKind.RESET, message))
         else:
+            self._is_silent = True
+            self._timer = self._loop.call_later(self._settings.ping_timeout_ms / 1000, self._expect_sound)
+
+    def _on_ping(self, event: zttp.Ping) -> None:
+        if event.ack and self._timer is not None and self._settings.ping_interval_ms:
+            self._timer.cancel()
             self._timer = self._loop.call_later(self._settings.ping_interval_ms / 1000, self._probe)
 
     def _forget(self, exchange: Http2Exchange) -> None:

@@ -1,0 +1,115 @@
+"""TLS: certificates, and the choice of the HTTP version by ALPN."""
+
+import asyncio
+import json
+import shutil
+import ssl
+import subprocess
+from pathlib import Path
+
+import h2.events
+import pytest
+
+from perdure.deployments.discovery import discover
+from perdure.deployments.interface import FailureKind
+from perdure.deployments.manifest import MEDIA_TYPES
+from tests.contract.deployments.support import Http2Peer, a_client, a_deployment, echo, http2_server, post, run
+
+MANIFEST = json.dumps({"protocolMode": "REQUEST_RESPONSE", "minProtocolVersion": 5, "maxProtocolVersion": 7, "services": []}).encode()
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A certificate of `localhost` with its key, in one file."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("there is no openssl to make a certificate with")
+    key, cert, both = tmp_path / "key.pem", tmp_path / "cert.pem", tmp_path / "both.pem"
+    subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    made = [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
+    subprocess.run([*made, *subject, "-keyout", str(key), "-out", str(cert)], check=True, capture_output=True)
+    both.write_bytes(cert.read_bytes() + key.read_bytes())
+    return both
+
+
+def tls_server_context(certificate: Path, *alpn: str) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    context.set_alpn_protocols(alpn)
+    return context
+
+
+def test_tls_agrees_on_http2_with_an_authority_from_a_file(certificate: Path) -> None:
+    async def test() -> None:
+        context = tls_server_context(certificate, "h2")
+        async with http2_server(echo, context=context) as server, a_client(ca_file=str(certificate)) as client:
+            recorder, _ = post(client, a_deployment(server.port, scheme="https"), b"x" * 100_000)
+            await recorder.over()
+            assert len(recorder.body) == 100_000
+            request = await server.saw(h2.events.RequestReceived)
+            assert isinstance(request, h2.events.RequestReceived)
+            assert (b":scheme", b"https") in list(request.headers)
+
+    run(test())
+
+
+def test_a_certificate_that_nobody_vouches_for_is_a_tls_failure(certificate: Path) -> None:
+    async def test() -> None:
+        async with http2_server(echo, context=tls_server_context(certificate, "h2")) as server, a_client() as client:
+            failure = await post(client, a_deployment(server.port, scheme="https"))[0].failed()
+            assert failure.kind is FailureKind.TLS
+            assert f"https://localhost:{server.port}" in failure.message
+
+    run(test())
+
+
+def test_a_tls_peer_that_does_not_want_http2_is_told_apart(certificate: Path) -> None:
+    async def test() -> None:
+        context = tls_server_context(certificate, "http/1.1")
+        listener = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0, ssl=context)
+        async with a_client(ca_file=str(certificate)) as client:
+            port = listener.sockets[0].getsockname()[1]
+            failure = await post(client, a_deployment(port, scheme="https"))[0].failed()
+            assert (failure.kind, failure.is_other_http_version) == (FailureKind.CONNECT, True)
+        listener.close()
+        await listener.wait_closed()
+
+    run(test())
+
+
+def test_discovery_takes_http2_where_the_endpoint_agrees(certificate: Path) -> None:
+    async def test() -> None:
+        def script(peer: Http2Peer, event: h2.events.Event) -> None:
+            if isinstance(event, h2.events.StreamEnded):
+                peer.http2.send_headers(event.stream_id, [(":status", "200"), ("content-type", MEDIA_TYPES[3])])
+                peer.send(event.stream_id, MANIFEST, end=True)
+
+        context = tls_server_context(certificate, "h2")
+        async with http2_server(script, context=context) as server, a_client(ca_file=str(certificate)) as client:
+            found = await discover(client, f"https://localhost:{server.port}")
+        assert found.http_version == "HTTP/2.0"
+
+    run(test())
+
+
+def test_discovery_falls_back_to_http1_where_the_endpoint_wants_it(certificate: Path) -> None:
+    async def test() -> None:
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            try:
+                await reader.readuntil(b"\r\n\r\n")
+                head = f"HTTP/1.1 200 OK\r\ncontent-type: {MEDIA_TYPES[3]}\r\ncontent-length: {len(MANIFEST)}\r\n\r\n"
+                writer.write(head.encode() + MANIFEST)
+                await reader.read()
+            except (asyncio.IncompleteReadError, ConnectionError):
+                pass  # the attempt over HTTP/2 closes without a word
+            finally:
+                writer.close()
+
+        listener = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls_server_context(certificate, "http/1.1"))
+        async with a_client(ca_file=str(certificate)) as client:
+            found = await discover(client, f"https://localhost:{listener.sockets[0].getsockname()[1]}")
+        assert found.http_version == "HTTP/1.1"
+        listener.close()
+        await listener.wait_closed()
+
+    run(test())
