@@ -19,7 +19,7 @@ from perdure.store.interface import Store
 from perdure.store.keyspace import Keyspace
 from services.invoker.batch import Batch, Lease, encode_lease
 from services.invoker.machine.events import Event, MailReceived
-from services.invoker.machine.machine import PartitionMachine, seal
+from services.invoker.machine.machine import PartitionMachine, seal, seal_counts
 from services.invoker.machine.mail import Mail
 from services.invoker.machine.step import Effect, Step
 from services.invoker.machine.view import CachedState, Live, PartitionView
@@ -217,6 +217,7 @@ class Owner:
         self._step = Step()
         for live in step.dirty.values():
             seal(self._view_of(live), live, step)
+        seal_counts({number: self.partitions[number].view for number in step.touched}, step)
         for state in step.states:
             state.pending_writes += 1
         self._batch_number += 1

@@ -4,6 +4,7 @@ Dispatch is by the type of the event; the rules are in `commands/` and `lifecycl
 """
 
 from collections import deque
+from collections.abc import Mapping
 from typing import assert_never
 
 from perdure.base.ids import InvocationId
@@ -134,6 +135,17 @@ class PartitionMachine:
                 turn.start_attempt(live)
         for operation_id in view.operations:
             step.after_commit.append(ContinueOperation(view.number, operation_id))
+
+
+def seal_counts(views: Mapping[int, PartitionView], step: Step) -> None:
+    """Write the counters that a batch changed, once per batch; nothing is written for what came and went within it."""
+    for (number, service, handler, status), difference in step.counts.items():
+        if difference:
+            view = views[number]
+            key = view.keys.count(service, handler, status.name.lower())
+            value = view.counts.get(key, 0) + difference
+            view.counts[key] = value
+            step.writes[key] = value.to_bytes(8, "little", signed=True) if value else None
 
 
 def seal(view: PartitionView, live: Live, step: Step) -> None:

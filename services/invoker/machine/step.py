@@ -9,6 +9,7 @@ import msgspec
 from perdure.base.ids import InvocationId
 from perdure.base.limits import VALUE_BYTES_MAX
 from perdure.bus.messages import OwnerReply
+from perdure.model.invocation import Status
 from perdure.model.journal import AttemptError, Notification
 from perdure.store.chunks import WHOLE_VALUE
 from services.invoker.machine.mail import Mail
@@ -101,6 +102,7 @@ class Step:
         cleared: Prefixes to clear before the writes.
         states: Cached state that the batch writes.
         fired: Timers that fired: partition, timer.
+        counts: Changes of the number of invocations: partition, service, handler, status -> difference.
         dirty: Invocations whose record changed; encoded once when the batch is sealed.
         outbox: Messages to other partitions that are not routed yet.
         mailed: Routed messages for partitions of other owners: partition, message.
@@ -108,13 +110,27 @@ class Step:
         touched: Partitions that the batch writes or answers for.
     """
 
-    __slots__ = ("after_commit", "cleared", "dirty", "fired", "mailed", "outbox", "size_bytes", "states", "touched", "wide", "writes")
+    __slots__ = (
+        "after_commit",
+        "cleared",
+        "counts",
+        "dirty",
+        "fired",
+        "mailed",
+        "outbox",
+        "size_bytes",
+        "states",
+        "touched",
+        "wide",
+        "writes",
+    )
 
     def __init__(self) -> None:
         self.writes: dict[bytes, bytes | None] = {}
         self.wide: dict[bytes, bytes | None] = {}
         self.cleared: list[bytes] = []
         self.dirty: dict[InvocationId, Live] = {}
+        self.counts: dict[tuple[int, str, str, Status], int] = {}
         self.states: set[CachedState] = set()
         self.fired: list[tuple[int, Timer]] = []
         self.size_bytes = 0

@@ -59,12 +59,11 @@ class Turn:
         self.put_value(self.keys.invocation(invocation_id), encode_record(record))
 
     def count(self, record: InvocationRecord, delta: int) -> None:
-        """Change the number of invocations by service, handler and status."""
+        """Change the number of invocations by service, handler and status; written when the batch is sealed."""
         target = record.target
-        key = self.keys.count(target.service, target.handler, record.status.name.lower())
-        value = self.view.counts.get(key, 0) + delta
-        self.view.counts[key] = value
-        self.put(key, value.to_bytes(8, "little", signed=True) if value else None)
+        counted = (self.view.number, target.service, target.handler, record.status)
+        self.step.counts[counted] = self.step.counts.get(counted, 0) + delta
+        self.step.touched.add(self.view.number)
 
     def put(self, key: bytes, value: bytes | None) -> None:
         """Write or clear a small row."""

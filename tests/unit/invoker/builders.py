@@ -26,7 +26,7 @@ from services.invoker.machine.events import (
     RequestReceived,
     TimerFired,
 )
-from services.invoker.machine.machine import PartitionMachine, seal
+from services.invoker.machine.machine import PartitionMachine, seal, seal_counts
 from services.invoker.machine.mail import Mail
 from services.invoker.machine.step import Reply, StartAttempt, Step
 from services.invoker.machine.view import CachedState, Live, PartitionView
@@ -158,6 +158,7 @@ class Machine:
     def _commit(self, step: Step) -> None:
         for live in step.dirty.values():
             seal(self.view, live, step)
+        seal_counts({0: self.view}, step)
         for prefix in step.cleared:
             for key in [key for key in self.rows if key.startswith(prefix)]:
                 del self.rows[key]
