@@ -8,9 +8,10 @@ import msgspec
 
 from perdure.deployments.address import Address, parse_address
 from perdure.deployments.connecting import tls_context
+from perdure.deployments.headers import encode_headers
 from perdure.deployments.http1 import Http1Exchange
 from perdure.deployments.http1_pool import Http1Pool
-from perdure.deployments.http2 import Http2Exchange
+from perdure.deployments.http2_exchange import Http2Exchange
 from perdure.deployments.http2_pool import Http2Pool
 from perdure.deployments.interface import Exchange, ExchangeFailure, FailureKind, HeaderList, Receiver
 from perdure.deployments.settings import ClientSettings
@@ -18,9 +19,6 @@ from perdure.model.deployment import Deployment
 
 HTTP_1_1: Final = "HTTP/1.1"
 HTTP_2: Final = "HTTP/2.0"
-
-CONNECTION_HEADERS: Final = frozenset({"connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade", "content-length"})
-"""Headers that belong to the connection: nobody may set them from outside."""
 
 
 class _Route(msgspec.Struct, frozen=True):
@@ -98,12 +96,3 @@ class _Refused:
     def pause_reading(self) -> None: ...
 
     def resume_reading(self) -> None: ...
-
-
-def encode_headers(authority: bytes, headers: HeaderList, additional: dict[str, str]) -> list[tuple[bytes, bytes]]:
-    """Return the header fields of a request as bytes; `additional` replaces what has the same name."""
-    if not additional:
-        return [(b"host", authority), *((name.encode(), value.encode()) for name, value in headers)]
-    extra = {name.lower(): value.strip() for name, value in additional.items()}
-    merged = {"host": authority.decode(), **dict(headers), **extra}
-    return [(name.encode(), value.encode()) for name, value in merged.items() if name not in CONNECTION_HEADERS]

@@ -9,6 +9,8 @@ import struct
 from collections.abc import Container
 from typing import Final
 
+import zttp
+
 HEADER_BYTES: Final = 9
 DATA: Final = 0x0
 SETTINGS: Final = 0x4
@@ -80,3 +82,11 @@ def withhold_credit(output: bytes, stream_ids: Container[int]) -> tuple[bytes, d
 def looks_like_http2(first: bytes) -> bool:
     """Return whether bytes from a server begin with a SETTINGS or GOAWAY frame of HTTP/2."""
     return len(first) >= HEADER_BYTES and first[0] == 0 and first[3] in (SETTINGS, GOAWAY) and first[5:9] == bytes(4)
+
+
+def error_name(code: int) -> str:
+    """Return the RFC's name of an HTTP/2 error code."""
+    try:
+        return zttp.H2ErrorCode(code).name
+    except ValueError:
+        return f"error {code:#x}"

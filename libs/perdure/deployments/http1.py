@@ -12,7 +12,7 @@ import zttp
 from perdure.deployments import frames
 from perdure.deployments.address import Address
 from perdure.deployments.connecting import DeploymentConnection
-from perdure.deployments.http2 import text_headers
+from perdure.deployments.headers import text_headers
 from perdure.deployments.interface import ExchangeFailure, FailureKind, Receiver
 
 STATUS_LINE_PREFIX: Final = b"HTTP/1."

@@ -8,7 +8,6 @@ Source: RFC 9113; shared/spec/service-protocol.md, 2.4.
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable
 from typing import Final, Protocol, cast
 
 import zttp
@@ -16,7 +15,9 @@ import zttp
 from perdure.deployments import frames
 from perdure.deployments.address import Address
 from perdure.deployments.connecting import ConnectError, DeploymentConnection
-from perdure.deployments.interface import ExchangeFailure, FailureKind, HeaderList, Receiver
+from perdure.deployments.headers import text_headers
+from perdure.deployments.http2_exchange import Http2Exchange
+from perdure.deployments.interface import ExchangeFailure, FailureKind
 from perdure.deployments.settings import ClientSettings
 
 STREAM_ID_MAX: Final = 1 << 30
@@ -36,95 +37,6 @@ class ConnectionOwner(Protocol):
     def on_retired(self, connection: "Http2Connection") -> None:
         """It takes no more exchanges: drained or lost."""
         ...
-
-    def on_given_up(self, exchange: "Http2Exchange") -> None:
-        """An exchange was aborted before it had a connection."""
-        ...
-
-
-class Http2Exchange:
-    """The request side of one exchange; it may still wait for its connection. Implements `interface.Exchange`."""
-
-    __slots__ = (
-        "_owner",
-        "connection",
-        "headers",
-        "is_closed",
-        "is_ended",
-        "is_paused",
-        "method",
-        "parked",
-        "receiver",
-        "stream",
-        "stream_id",
-        "target",
-        "withheld",
-    )
-
-    def __init__(
-        self, owner: ConnectionOwner, method: bytes, target: bytes, headers: list[tuple[bytes, bytes]], receiver: Receiver
-    ) -> None:
-        self._owner = owner
-        self.method = method
-        self.target = target
-        self.headers = headers
-        self.receiver = receiver
-        self.connection: Http2Connection | None = None
-        self.stream: zttp.Stream | None = None
-        self.stream_id = 0
-        self.parked: deque[bytes | memoryview] | None = None
-        self.is_ended = False
-        self.is_closed = False
-        self.is_paused = False
-        self.withheld = 0
-
-    def send(self, data: bytes) -> None:
-        if self.is_closed or self.is_ended or not data:
-            return
-        if self.connection is None or self.parked:
-            self.park(data)
-        else:
-            self.connection.send(self, data)
-
-    def end(self) -> None:
-        if self.is_closed or self.is_ended:
-            return
-        self.is_ended = True
-        if self.connection is not None and not self.parked:
-            self.connection.end(self)
-
-    def abort(self) -> None:
-        if self.is_closed:
-            return
-        self.is_closed = True
-        if self.connection is None:
-            self._owner.on_given_up(self)
-        else:
-            self.connection.give_up(self)
-
-    def pause_reading(self) -> None:
-        if not self.is_closed and not self.is_paused:
-            self.is_paused = True
-            if self.connection is not None:
-                self.connection.pause(self)
-
-    def resume_reading(self) -> None:
-        if not self.is_closed and self.is_paused:
-            self.is_paused = False
-            if self.connection is not None:
-                self.connection.resume(self)
-
-    def park(self, data: bytes) -> None:
-        """Keep `data` until there is a connection or credit."""
-        if self.parked is None:
-            self.parked = deque()
-        self.parked.append(data)
-
-    def fail(self, failure: ExchangeFailure) -> None:
-        """Tell the receiver, unless the exchange is over already."""
-        if not self.is_closed:
-            self.is_closed = True
-            self.receiver.on_failure(failure)
 
 
 class Http2Connection(DeploymentConnection):
@@ -323,12 +235,12 @@ class Http2Connection(DeploymentConnection):
         if self._resets >= RESETS_MAX:
             self._retire()
         self._forget(exchange)
-        exchange.fail(ExchangeFailure(FailureKind.RESET, f"{self._address} reset the stream: {error_name(event.error_code)}"))
+        exchange.fail(ExchangeFailure(FailureKind.RESET, f"{self._address} reset the stream: {frames.error_name(event.error_code)}"))
         self._owner.on_room(self)
 
     def _on_goaway(self, event: zttp.GoAway) -> None:
         self._retire()
-        name = error_name(event.error_code)
+        name = frames.error_name(event.error_code)
         kind = FailureKind.GOAWAY if event.error_code == frames.NO_ERROR else FailureKind.RESET
         if kind is FailureKind.RESET:
             self._failure = ExchangeFailure(kind, f"{self._address} closed the connection: {name} {event.debug[:200]!r}")
@@ -484,16 +396,3 @@ class Http2Connection(DeploymentConnection):
         self._retire()
         for exchange in exchanges.values():
             exchange.fail(failure)
-
-
-def error_name(code: int) -> str:
-    """Return the RFC's name of an HTTP/2 error code."""
-    try:
-        return zttp.H2ErrorCode(code).name
-    except ValueError:
-        return f"error {code:#x}"
-
-
-def text_headers(headers: Iterable[tuple[bytes, bytes]]) -> HeaderList:
-    """Return `headers` as text, names in lower case."""
-    return [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in headers]

@@ -7,13 +7,14 @@ from collections import deque
 
 from perdure.deployments.address import Address
 from perdure.deployments.connecting import ConnectError, connect
-from perdure.deployments.http2 import Http2Connection, Http2Exchange
+from perdure.deployments.http2 import Http2Connection
+from perdure.deployments.http2_exchange import Http2Exchange
 from perdure.deployments.interface import ExchangeFailure, FailureKind
 from perdure.deployments.settings import ClientSettings
 
 
 class Http2Pool:
-    """Connections are opened when exchanges wait, and filled one after the other. Implements `ConnectionOwner`."""
+    """Connections are opened when exchanges wait, and filled one after the other. Implements `ConnectionOwner` and `ExchangeOwner`."""
 
     def __init__(self, address: Address, settings: ClientSettings, context: ssl.SSLContext | None) -> None:
         self._address = address

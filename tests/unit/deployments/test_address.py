@@ -3,7 +3,7 @@
 import pytest
 
 from perdure.deployments.address import parse_address
-from perdure.deployments.client import encode_headers
+from perdure.deployments.headers import encode_headers
 
 
 @pytest.mark.parametrize(
