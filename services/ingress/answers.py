@@ -21,7 +21,7 @@ from services.ingress.freshness import Freshness
 from services.ingress.refusals import Refused, Unregistered
 from services.ingress.responses import Response
 from services.ingress.routes import Call, CompleteAwakeable, Health, Lookup, Wait, WaitByBody, normalise, route_of
-from services.ingress.waiting import Waiting
+from services.ingress.waiting import Request, Waiting
 
 _NOT_FOUND = Failure(404, "not found")
 
@@ -192,7 +192,7 @@ class Answers:
             raise _unexpected(reply)
         return responses.accepted()
 
-    async def _ask(self, request: messages.OwnerRequest, receive: Receive) -> messages.OwnerReply:
+    async def _ask(self, request: Request, receive: Receive) -> messages.OwnerReply:
         future = self._waiting.ask(request)
         self._departures.watch(request.request_id, receive)
         try:

@@ -40,6 +40,9 @@ REPEAT_WAIT_S: Final = 10
 
 _TICK_S: Final = 1.0
 
+Request = messages.Invoke | messages.Attach | messages.GetOutput | messages.SendSignalTo
+"""What the ingress asks of owners; operators' requests come from elsewhere."""
+
 _requests_encoder: Final = msgspec.msgpack.Encoder()
 
 
@@ -48,7 +51,7 @@ class Waiter:
 
     __slots__ = ("future", "is_sent", "owner", "partition", "refusals", "request", "sends")
 
-    def __init__(self, request: messages.OwnerRequest, partition: int, future: "asyncio.Future[messages.OwnerReply]") -> None:
+    def __init__(self, request: Request, partition: int, future: "asyncio.Future[messages.OwnerReply]") -> None:
         self.request = request
         self.partition = partition
         self.future = future
@@ -79,7 +82,7 @@ class Waiting:
         self._loop = asyncio.get_running_loop()
         self._owners = Owners(partitions)
         self._waiters: dict[int, Waiter] = {}
-        self._outbox: dict[str, list[messages.OwnerRequest]] = {}
+        self._outbox: dict[str, list[Request]] = {}
         self._owner_by_subject: dict[str, str] = {}
         self._was_cut = False
         """Since the last tick the bus was seen disconnected: messages in both directions are lost."""
@@ -122,7 +125,7 @@ class Waiting:
         self._last_request_id += 1
         return self._last_request_id
 
-    def ask(self, request: messages.OwnerRequest) -> "asyncio.Future[messages.OwnerReply]":
+    def ask(self, request: Request) -> "asyncio.Future[messages.OwnerReply]":
         """Send a request to its partition's owner; the future brings the final reply.
 
         Give up by `forget`.
@@ -148,7 +151,7 @@ class Waiting:
         """Drop a request whose caller went away; what it started goes on."""
         self._waiters.pop(request_id, None)
 
-    def _send(self, waiter: Waiter, request: messages.OwnerRequest) -> None:
+    def _send(self, waiter: Waiter, request: Request) -> None:
         owner = self._owners.owner_of(waiter.partition)
         waiter.owner = owner
         if owner is None:
@@ -175,7 +178,7 @@ class Waiting:
             subject = self._subjects.owner(owner)
             self._owner_by_subject[subject] = owner
             for batch in batches(requests):
-                payload = _requests_encoder.encode(messages.OwnerRequests(messages.VERSION, self._reply_subject, batch))
+                payload = _requests_encoder.encode(messages.OwnerRequests(messages.VERSION, self._reply_subject, list(batch)))
                 self._bus.publish(subject, payload, reply=self._reply_subject)
 
     def _receive_replies(self, payload: bytes, _: str) -> None:
@@ -248,12 +251,12 @@ class Waiting:
                 self._repeat(waiter)
 
 
-def waits_long(request: messages.OwnerRequest) -> bool:
+def waits_long(request: Request) -> bool:
     """Return whether the final reply may take as long as an invocation."""
     return isinstance(request, messages.Attach) or (isinstance(request, messages.Invoke) and request.wants_result)
 
 
-def repeated(request: messages.OwnerRequest) -> messages.OwnerRequest:
+def repeated(request: Request) -> Request:
     """Return what to ask an owner that may have the request already."""
     if isinstance(request, messages.Invoke):
         if request.wants_result:
@@ -267,10 +270,10 @@ def as_repeat(request: messages.Invoke) -> messages.Invoke:
     return msgspec.structs.replace(request, is_fresh=False) if request.is_fresh else request
 
 
-def batches(requests: list[messages.OwnerRequest]) -> list[list[messages.OwnerRequest]]:
+def batches(requests: list[Request]) -> list[list[Request]]:
     """Cut requests, in order, so that each part fits one message."""
-    cut: list[list[messages.OwnerRequest]] = []
-    current: list[messages.OwnerRequest] = []
+    cut: list[list[Request]] = []
+    current: list[Request] = []
     size = 0
     for request in requests:
         weight = weight_of(request)
@@ -283,7 +286,7 @@ def batches(requests: list[messages.OwnerRequest]) -> list[list[messages.OwnerRe
     return cut
 
 
-def weight_of(request: messages.OwnerRequest) -> int:
+def weight_of(request: Request) -> int:
     """Return about how many bytes a request adds to a message, never too few by much."""
     weight = REQUEST_BYTES
     if isinstance(request, messages.Invoke):

@@ -17,13 +17,12 @@ from perdure.bus.messages import (
     NotOwner,
     NotReady,
     Overloaded,
-    OwnerRequest,
     SendSignalTo,
 )
 from perdure.model.result import Success
 from perdure.model.target import HandlerType, Target
 from perdure.sim.loop import VirtualLoop
-from services.ingress.waiting import MESSAGE_BYTES_MAX, Waiting, batches
+from services.ingress.waiting import MESSAGE_BYTES_MAX, Request, Waiting, batches
 from tests.unit.ingress.builders import PARTITIONS, PROCESS_ID, SUBJECTS, RecordingBus
 
 TARGET = Target("Svc", "echo", None, HandlerType.PLAIN)
@@ -79,7 +78,7 @@ def test_requests_of_one_turn_leave_in_one_message_for_each_owner() -> None:
 
 
 def test_a_batch_is_cut_to_fit_a_message_and_keeps_its_order() -> None:
-    requests: list[OwnerRequest] = [Invoke(number, an_id(0), TARGET, bytes(400_000), (), True) for number in range(5)]
+    requests: list[Request] = [Invoke(number, an_id(0), TARGET, bytes(400_000), (), True) for number in range(5)]
     cut = batches(requests)
     assert [len(part) for part in cut] == [2, 2, 1]
     assert [request for part in cut for request in part] == requests
