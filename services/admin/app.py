@@ -12,6 +12,7 @@ from perdure.process.config import load
 from perdure.process.http import serve_asgi
 from perdure.process.runtime import HeartbeatFacts, Runtime, run
 from perdure.registry.cache import SchemaCache
+from perdure.registry.options import server_defaults
 from perdure.store.format import prepare
 from perdure.store.keyspace import Keyspace
 from services.admin.api import build_api
@@ -57,6 +58,7 @@ async def serve(runtime: Runtime[AdminConfig]) -> None:
         random=runtime.random,
         owners=owners,
         partitions=partitions,
+        defaults=server_defaults(config),
         ingress_url=lambda: config.advertised_ingress or ingress_url(runtime.peers.alive("ingress")),
     )
     try:

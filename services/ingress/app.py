@@ -9,7 +9,7 @@ from perdure.base.ids import ulid
 from perdure.process.http import serve_asgi
 from perdure.process.runtime import HeartbeatFacts, Runtime
 from perdure.registry.cache import SchemaCache
-from perdure.registry.options import ServerDefaults
+from perdure.registry.options import ServerDefaults, server_defaults
 from perdure.registry.schema import Schema
 from perdure.store.blobs import delete_blob, get_blob, put_blob
 from perdure.store.format import prepare
@@ -67,7 +67,7 @@ async def serve(runtime: Runtime[IngressConfig]) -> None:
         runtime.log.info("listening", address=where)
         runtime.set_ready(True)
 
-    follow(schema, answers)
+    follow(schema, answers, server_defaults(config))
     await waiting.start()
     await schema.start(runtime.store, runtime.bus, runtime.subjects, keyspace)
     try:
@@ -85,9 +85,8 @@ async def serve(runtime: Runtime[IngressConfig]) -> None:
         await waiting.stop()
 
 
-def follow(cache: SchemaCache, answers: Answers) -> None:
+def follow(cache: SchemaCache, answers: Answers, defaults: ServerDefaults) -> None:
     """Keep the directory at the newest metadata."""
-    defaults = ServerDefaults()
 
     def renew(schema: Schema) -> None:
         answers.directory = directory_of(schema, defaults)

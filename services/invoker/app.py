@@ -10,8 +10,7 @@ from perdure.deployments.client import HttpDeploymentClient
 from perdure.deployments.interface import DeploymentClient
 from perdure.process.runtime import HeartbeatFacts, Runtime
 from perdure.registry.cache import SchemaCache
-from perdure.registry.options import ServerDefaults
-from perdure.registry.retry import EffectiveRetryPolicy
+from perdure.registry.options import server_defaults
 from perdure.store.format import prepare
 from perdure.store.interface import Store
 from perdure.store.keyspace import Keyspace
@@ -114,18 +113,6 @@ class Invoker:
     def _partitions_changed(self) -> None:
         self.timekeeper.recheck()
         self.partitions_changed.set()
-
-
-def server_defaults(config: InvokerConfig) -> ServerDefaults:
-    """Return what counts where neither handler nor service says anything."""
-    policy = EffectiveRetryPolicy(
-        initial_interval_ms=config.retry_initial_interval,
-        factor=config.retry_factor,
-        max_interval_ms=config.retry_max_interval,
-        max_attempts=config.retry_max_attempts or None,
-        pauses_on_max_attempts=config.retry_pauses,
-    )
-    return ServerDefaults(inactivity_timeout_ms=config.inactivity_timeout, abort_timeout_ms=config.abort_timeout, retry_policy=policy)
 
 
 async def serve(runtime: Runtime[InvokerConfig]) -> None:

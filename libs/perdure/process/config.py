@@ -36,7 +36,7 @@ _NOT_SETTINGS: Final = ("PERDURE_DIE_WITH_PARENT", "PERDURE_TEST_", "PERDURE_PRO
 
 
 class CommonConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """What every process needs to know."""
+    """What every process needs to know. Retentions, timeouts and retries count where neither handler nor service says anything."""
 
     config: Annotated[str, Meta(description="TOML file with settings")] = ""
     base_dir: Annotated[str, Meta(description="directory for everything that is kept on disk")] = "./target"
@@ -52,6 +52,16 @@ class CommonConfig(msgspec.Struct, frozen=True, kw_only=True):
     partitions: Annotated[int, Meta(description="partitions of a new store; fixed afterwards", ge=1, le=4096)] = PARTITIONS_DEFAULT
     log_level: Annotated[str, Meta(description="debug, info, warning or error", pattern="^(debug|info|warning|error)$")] = "info"
     log_format: Annotated[str, Meta(description="auto (console on a terminal), json or console", pattern="^(auto|json|console)$")] = "auto"
+    journal_retention: Annotated[DurationMs, Meta(description="how long the journal of a completed invocation is kept")] = 86_400_000
+    idempotency_retention: Annotated[DurationMs, Meta(description="how long the result of an idempotent call is kept")] = 86_400_000
+    workflow_retention: Annotated[DurationMs, Meta(description="how long the result of a workflow's run is kept")] = 86_400_000
+    inactivity_timeout: Annotated[DurationMs, Meta(description="silence after which a handler is asked to suspend")] = 60_000
+    abort_timeout: Annotated[DurationMs, Meta(description="silence after that request that ends the attempt")] = 600_000
+    retry_initial_interval: Annotated[DurationMs, Meta(description="delay before the first retry")] = 500
+    retry_factor: Annotated[float, Meta(ge=1.0, description="factor by which the delay grows")] = 2.0
+    retry_max_interval: Annotated[DurationMs, Meta(description="longest delay between retries")] = 60_000
+    retry_max_attempts: Annotated[int, Meta(ge=0, description="attempts, the first included; 0 is unlimited")] = 70
+    retry_pauses: Annotated[bool, Meta(description="pause when the attempts are used up; false: end with the last error")] = True
     shutdown_grace: Annotated[DurationMs, Meta(description="how long work in flight may take when stopping")] = 5_000
 
 

@@ -9,6 +9,7 @@ import msgspec
 
 from perdure.model.deployment import Handler, Service
 from perdure.model.target import HandlerType
+from perdure.process.config import CommonConfig
 from perdure.registry.retry import EffectiveRetryPolicy, decided, merge_retry_policies
 from perdure.registry.schema import Schema
 
@@ -28,6 +29,24 @@ class ServerDefaults(msgspec.Struct, frozen=True, kw_only=True):
     abort_timeout_ms: int = 600_000
     retry_policy: EffectiveRetryPolicy = EffectiveRetryPolicy()
     retry_attempts_max: int | None = None
+
+
+def server_defaults(config: CommonConfig) -> ServerDefaults:
+    """Return what the configuration says."""
+    return ServerDefaults(
+        journal_retention_ms=config.journal_retention,
+        idempotency_retention_ms=config.idempotency_retention,
+        workflow_completion_retention_ms=config.workflow_retention,
+        inactivity_timeout_ms=config.inactivity_timeout,
+        abort_timeout_ms=config.abort_timeout,
+        retry_policy=EffectiveRetryPolicy(
+            initial_interval_ms=config.retry_initial_interval,
+            factor=config.retry_factor,
+            max_interval_ms=config.retry_max_interval,
+            max_attempts=config.retry_max_attempts or None,
+            pauses_on_max_attempts=config.retry_pauses,
+        ),
+    )
 
 
 class Retention(msgspec.Struct, frozen=True, gc=False):
