@@ -35,7 +35,7 @@ FAULTS: Final[dict[str, Faults]] = {
     "cut off": Faults(cut_off_every_s=4.0),
     "bad store": Faults(store=_BAD_STORE),
     "slow store": Faults(store=_SLOW_STORE, kill_every_s=6.0),
-    "failing store": Faults(store=StoreFaults(delay_s_min=0.0002, delay_s_max=0.01, failure=0.02)),
+    "failing store": Faults(store=StoreFaults(delay_s_min=0.0002, delay_s_max=0.01, failure=0.02), read_failure=0.05),
     "bad deployments": Faults(deployments=_BAD_DEPLOYMENTS),
     "jumping clocks": Faults(jump_clock_every_s=3.0),
     "everything": Faults(

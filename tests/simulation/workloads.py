@@ -85,12 +85,26 @@ class Counters:
     async def run(self, client: Client, dice: random.Random) -> None:
         async def one(key: str, number: int) -> None:
             await pause(dice, 10)
-            idempotency_key = f"{key}-{number}" if dice.random() < 0.7 else None
-            outcome = await client.call("Counter", "add", key, b"1", idempotency_key)
+            if dice.random() < 0.3:
+                outcome = await client.call("Counter", "add", key, b"1")
+            else:
+                outcomes = await repeatedly(key, f"{key}-{number}")
+                outcome = outcomes[0]
+                assert outcomes == [outcome] * len(outcomes), "repeats have the same result"
             assert isinstance(outcome, Success), outcome
             self.answers[key].append(int(outcome.value))
-            if idempotency_key is not None:
-                assert await client.call("Counter", "add", key, b"1", idempotency_key) == outcome, "a repeat has the same result"
+
+        async def repeatedly(key: str, idempotency_key: str) -> list[Outcome]:
+            """Call several times at once and once again right after."""
+            outcomes: list[Outcome] = []
+
+            async def call() -> None:
+                await pause(dice, 0.02)
+                outcomes.append(await client.call("Counter", "add", key, b"1", idempotency_key))
+
+            await together(call(), call(), call())
+            await call()
+            return outcomes
 
         await together(*[one(key, number) for key in self.answers for number in range(self.calls)])
 

@@ -11,7 +11,7 @@ import structlog
 
 from perdure.model.deployment import Deployment, Handler, HandlerOptions, ProtocolMode, RetryPolicy, Service
 from perdure.registry.schema import Schema, schema_of
-from perdure.sim.cluster import Cluster, Faults, Parts
+from perdure.sim.cluster import SIMULATED, Cluster, Faults, Parts
 from perdure.sim.loop import VirtualLoop
 from perdure.sim.store import Commit
 from perdure.store.format import prepare
@@ -26,8 +26,6 @@ PARTITIONS: Final = 6
 INVOKERS: Final = 2
 INGRESSES: Final = 2
 ROOT: Final = "sim"
-SIMULATED_FAILURE: Final = "the store failed the transaction (simulated)"
-"""A process may well end because of this one."""
 REST_S_MAX: Final = 300.0
 DURATION_S_MAX: Final = 900.0
 CONFIG: Final = InvokerConfig(root=ROOT, partitions=PARTITIONS)
@@ -149,7 +147,7 @@ class Run:
         else:
             violations = [*history.violations, f"the run broke: {error!r}", *history.leftovers()]
         violations += cluster.deployments.steps.violations + cluster.deployments.mismatches
-        violations += [f"crash of {crash}" for crash in cluster.crashes if SIMULATED_FAILURE not in crash]
+        violations += [f"crash of {crash}" for crash in cluster.crashes if SIMULATED not in crash]
         violations += [f"unhandled: {problem}" for problem in loop.problems]
         self._trace.update("\n".join(cluster.events).encode())
         return Verdict(

@@ -8,11 +8,12 @@ import random
 import traceback
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 
 import msgspec
 
 from perdure.base.clock import Clock, Random
+from perdure.base.errors import StoreError
 from perdure.bus.interface import Bus
 from perdure.bus.messages import VERSION, Heartbeat, encode
 from perdure.bus.subjects import Subjects
@@ -22,10 +23,14 @@ from perdure.sim.bus import BusFaults, SimBus, SimNetwork
 from perdure.sim.deployments import DeploymentFaults, SimDeploymentClient, SimDeployments
 from perdure.sim.endpoint import Handler
 from perdure.sim.loop import SimClock, SimRandom, VirtualProcess, within
-from perdure.sim.store import Commit, SimStore, StoreFaults
-from perdure.store.interface import Store
+from perdure.sim.store import Commit, SimClient, SimStore, StoreFaults
+from perdure.store.interface import ReadTransaction, Store
 
 RESTART_S_MAX: Final = 4.0
+T = TypeVar("T")
+
+SIMULATED: Final = "(simulated)"
+"""Ends the message of every error that the simulation makes up: a process may well end because of one."""
 RESTART_S: Final = 1.0
 
 
@@ -35,6 +40,8 @@ class Faults(msgspec.Struct, frozen=True):
     bus: BusFaults = BusFaults()
     store: StoreFaults = StoreFaults(delay_s_min=0.0002, delay_s_max=0.004)
     deployments: DeploymentFaults = DeploymentFaults()
+    read_failure: float = 0.0
+    """Probability that a read fails with `StoreError`."""
     kill_every_s: float = 0.0
     stop_every_s: float = 0.0
     cut_off_every_s: float = 0.0
@@ -64,6 +71,22 @@ class Parts(msgspec.Struct):
 Role = Callable[[Parts], Coroutine[Any, Any, None]]
 
 
+class _FailingReads:
+    """A store some of whose reads fail."""
+
+    def __init__(self, store: SimClient, cluster: "Cluster") -> None:
+        self._store = store
+        self._cluster = cluster
+        self.transact = store.transact
+        self.close = store.close
+
+    async def read(self, fn: Callable[[ReadTransaction], T]) -> T:
+        value = await self._store.read(fn)
+        if self._cluster.random.random() < self._cluster.faults.read_failure:
+            raise StoreError(f"the store failed a read {SIMULATED}")
+        return value
+
+
 class SimProcess:
     """One run of a process, from its start to its death."""
 
@@ -75,7 +98,7 @@ class SimProcess:
         self.parts = Parts(
             process_id=name,
             role=role,
-            store=cluster.store.client(name),
+            store=_FailingReads(cluster.store.client(name), cluster),
             bus=self.bus,
             clock=self.clock,
             random=SimRandom(cluster.seed, name),
@@ -185,6 +208,7 @@ class Cluster:
     def heal(self) -> None:
         """End all faults and start what is dead."""
         self._note("heal")
+        self.faults = Faults()
         self.network.faults = BusFaults()
         self.network.cut_off.clear()
         self.store.faults = StoreFaults(delay_s_min=0.0002, delay_s_max=0.004)
