@@ -11,6 +11,7 @@ from perdure.base.ids import ulid
 from perdure.bus.interface import Bus
 from perdure.bus.messages import (
     VERSION,
+    Accepted,
     Invoke,
     LiveInvocation,
     LiveInvocations,
@@ -22,11 +23,13 @@ from perdure.bus.messages import (
     OwnerReply,
     OwnerRequest,
     OwnerRequests,
+    SendSignalTo,
     decoder_of,
     encode,
 )
 from perdure.bus.subjects import Subjects
 from perdure.model.invocation import Status
+from perdure.model.result import Success
 from perdure.store.blobs import delete_blob, get_blob
 from services.invoker.machine.events import RequestReceived
 from services.invoker.machine.view import Live
@@ -81,6 +84,9 @@ class Requests:
             if request.body_blob_id is not None:
                 self._spawn(self._fetch_and_feed(partition, reply_subject, request, request.body_blob_id))
                 return None
+        if isinstance(request, SendSignalTo) and request.result_blob_id is not None:
+            self._spawn(self._fetch_and_signal(partition, reply_subject, request, request.result_blob_id))
+            return None
         new_uuid = ulid(self._clock.now_ms(), self._random.bytes(10)) if isinstance(request, Operate | OperateMany) else b""
         self._owner.feed(partition, RequestReceived(reply_subject, request, new_uuid))
         return None
@@ -102,6 +108,18 @@ class Requests:
         await self._owner.settle()
         if is_applied:
             await delete_blob(self._owner.store, self._owner.keyspace, blob_id)
+
+    async def _fetch_and_signal(self, partition: int, reply_subject: str, request: SendSignalTo, blob_id: bytes) -> None:
+        value = await get_blob(self._owner.store, self._owner.keyspace, blob_id)
+        if value is None:  # an earlier delivery had it
+            self._bus.publish(reply_subject, encode(OwnerReplies(VERSION, [Accepted(request.request_id)])))
+            return
+        request = msgspec.structs.replace(request, result=Success(value), result_blob_id=None)
+        if not self._owner.feed(partition, RequestReceived(reply_subject, request)):
+            self._bus.publish(reply_subject, encode(OwnerReplies(VERSION, [NotOwner(request.request_id)])))
+            return
+        await self._owner.settle()
+        await delete_blob(self._owner.store, self._owner.keyspace, blob_id)
 
     def _tell_live(self, _payload: bytes, reply_subject: str) -> None:
         lives = [live for owned in self._owner.partitions.values() for live in owned.view.lives.values()]

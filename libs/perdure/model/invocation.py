@@ -26,6 +26,8 @@ class IngressSink(msgspec.Struct, frozen=True, array_like=True, tag=0, gc=False)
 
     reply_subject: str
     request_id: int
+    wants_target: bool = False
+    """It knows only the id: the answer says whose result it is."""
 
 
 class CallSink(msgspec.Struct, frozen=True, array_like=True, tag=1, gc=False):

@@ -10,6 +10,7 @@ import structlog
 import uvicorn
 
 from perdure.base.errors import ConfigurationError
+from perdure.process.connections import Connection
 
 BACKLOG: Final = 2048
 KEEP_ALIVE_S: Final = 75
@@ -47,8 +48,7 @@ async def serve_asgi(
         uvicorn.Config(
             app,
             loop="none",
-            http="zttp",
-            http2=True,
+            http=Connection,
             ws="none",
             lifespan="off",
             interface="asgi3",

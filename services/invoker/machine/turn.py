@@ -7,6 +7,7 @@ from perdure.bus.messages import Completed, OwnerReply
 from perdure.model.invocation import CallSink, IngressSink, InvocationRecord, Status
 from perdure.model.journal import Command, Completion, CompletionType, Entry, Notification, StoredEntry
 from perdure.model.result import Outcome, Result
+from perdure.model.target import Target
 from services.invoker.machine.mail import CompletionMail, Mail
 from services.invoker.machine.step import Forward, Reply, StartAttempt, Step, StopAttempt
 from services.invoker.machine.timers import VALUES, Timer, TimerKind
@@ -173,10 +174,12 @@ class Turn:
         """Send a message to another invocation, whatever partition it lives in."""
         self.step.outbox.append((partition_of(to, self.view.partitions), mail))
 
-    def answer(self, sink: IngressSink | CallSink, result: Outcome, *, expires_at_ms: int | None = None) -> None:
-        """Give a result to one that waits for it."""
+    def answer(
+        self, sink: IngressSink | CallSink, result: Outcome, *, expires_at_ms: int | None = None, target: Target | None = None
+    ) -> None:
+        """Give a result to one that waits for it; `target` tells one that may know only the id whose result it is."""
         if isinstance(sink, IngressSink):
-            self.reply(sink.reply_subject, Completed(sink.request_id, result, expires_at_ms))
+            self.reply(sink.reply_subject, Completed(sink.request_id, result, expires_at_ms, target=target if sink.wants_target else None))
             return
         kind = CompletionType.ATTACH_INVOCATION if sink.is_attach else CompletionType.CALL
         self.send(sink.caller_id, CompletionMail(sink.caller_id, kind, sink.completion_id, result))

@@ -104,6 +104,20 @@ def test_attach_waits_and_output_does_not() -> None:
     assert [reply.request_id for reply in replies(machine.end(1))] == [1, 8]
 
 
+def test_a_call_that_attaches_again_is_answered_once() -> None:
+    machine = Machine()
+    machine.running(1)
+    machine.feed(RequestReceived(INGRESS, Attach(1, an_id(1))))
+    assert replies(machine.end(1)) == [Completed(1, Success(b"out"))]
+
+
+def test_an_answer_to_attach_says_whose_result_it_is() -> None:
+    machine = Machine()
+    machine.running(1)
+    machine.feed(RequestReceived(INGRESS, Attach(8, an_id(1))))
+    assert replies(machine.end(1))[1] == Completed(8, Success(b"out"), target=a_target())
+
+
 def test_what_is_unknown_is_not_found() -> None:
     machine = Machine()
     assert replies(machine.feed(RequestReceived(INGRESS, GetOutput(7, an_id(9))))) == [NotFound(7)]

@@ -12,7 +12,7 @@ def complete(turn: Turn, live: Live, result: Outcome) -> None:
     """Give the result to all that wait, keep it for its retention, and let the next one have the key."""
     record = live.record
     for waiting in live.waiting:
-        turn.answer(waiting, result)
+        turn.answer(waiting, result, target=record.target)
     for sink in record.sinks:
         turn.answer(sink, result)
     live.waiting = []

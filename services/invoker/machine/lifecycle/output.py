@@ -25,11 +25,11 @@ def answer_when_completed(turn: Turn, existing: Live | InvocationRecord, sink: I
     record = existing.record if isinstance(existing, Live) else existing
     if record.status is Status.COMPLETED:
         assert record.result is not None
-        turn.answer(sink, record.result, expires_at_ms=_expires_at_ms(record))
+        turn.answer(sink, record.result, expires_at_ms=_expires_at_ms(record), target=record.target)
         return
     assert isinstance(existing, Live), "what has not ended is in memory"
     if isinstance(sink, IngressSink):
-        if sink not in existing.waiting:
+        if not any(_is_same_request(sink, waiting) for waiting in existing.waiting):
             existing.waiting.append(sink)
     elif sink not in record.sinks:
         record.sinks = [*record.sinks, sink]
@@ -42,7 +42,7 @@ def attach_request(turn: Turn, reply_subject: str, request: Attach) -> None:
     if existing is None:
         turn.reply(reply_subject, NotFound(request.request_id))
     else:
-        answer_when_completed(turn, existing, IngressSink(reply_subject, request.request_id))
+        answer_when_completed(turn, existing, IngressSink(reply_subject, request.request_id, wants_target=True))
 
 
 def output_request(turn: Turn, reply_subject: str, request: GetOutput) -> None:
@@ -53,7 +53,7 @@ def output_request(turn: Turn, reply_subject: str, request: GetOutput) -> None:
         return
     record = existing.record if isinstance(existing, Live) else existing
     if record.status is Status.COMPLETED and record.result is not None:
-        turn.reply(reply_subject, Completed(request.request_id, record.result, _expires_at_ms(record)))
+        turn.reply(reply_subject, Completed(request.request_id, record.result, _expires_at_ms(record), target=record.target))
     else:
         turn.reply(reply_subject, NotReady(request.request_id))
 
@@ -76,6 +76,10 @@ def output_mail(turn: Turn, mail: OutputMail) -> None:
         result = record.result if record.status is Status.COMPLETED and record.result is not None else Void()
     sink = mail.sink
     turn.send(sink.caller_id, CompletionMail(sink.caller_id, CompletionType.GET_INVOCATION_OUTPUT, sink.completion_id, result))
+
+
+def _is_same_request(one: IngressSink, other: IngressSink) -> bool:
+    return one.request_id == other.request_id and one.reply_subject == other.reply_subject
 
 
 def _expires_at_ms(record: InvocationRecord) -> int | None:
