@@ -1,6 +1,7 @@
 """Child processes of a test: free ports, spawning with a log file, waiting for a fact, and ending what was started."""
 
 import contextlib
+import ctypes
 import os
 import signal
 import socket
@@ -14,6 +15,8 @@ import psutil
 
 REPOSITORY: Final = Path(__file__).resolve().parents[2]
 T = TypeVar("T")
+_LIBC: Final = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG: Final = 1
 
 
 class NeverHappened(AssertionError):
@@ -51,10 +54,17 @@ def is_listening(port: int) -> bool:
 
 
 def spawn(command: Sequence[str], *, log: Path, env: Mapping[str, str], cwd: Path | None = None) -> subprocess.Popen[bytes]:
-    """Start `command` in a process group of its own; what it prints is appended to `log`."""
+    """Start `command` in a session of its own; what it prints is appended to `log`. It ends with this process, however that ends."""
     with log.open("ab") as sink:
         return subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, cwd=cwd, env={**os.environ, **env}, start_new_session=True
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=sink,
+            cwd=cwd,
+            env={**os.environ, **env},
+            start_new_session=True,
+            preexec_fn=_end_with_parent,  # noqa: PLW1509 - nothing but one system call happens between fork and exec
         )
 
 
@@ -83,3 +93,7 @@ def kill_now(members: Sequence[psutil.Process]) -> None:
     for member in members:
         with contextlib.suppress(psutil.NoSuchProcess):
             member.kill()
+
+
+def _end_with_parent() -> None:
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -41,6 +41,12 @@ class Suite:
         self._log = base_dir.parent / f"{base_dir.name}.log"
         self._process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def pid(self) -> int:
+        """Id of the process whose descendants are all the others."""
+        assert self._process is not None
+        return self._process.pid
+
     def start(self) -> None:
         """Start every process and wait until ingress and admin answer."""
         assert self._process is None
