@@ -13,10 +13,8 @@ import msgspec
 from perdure.base.clock import Random
 from perdure.base.ids import (
     InvocationId,
+    fresh_invocation_id,
     idempotent_invocation_id,
-    invocation_id,
-    partition_key_of_key,
-    ulid,
     workflow_invocation_id,
 )
 from perdure.bus.messages import Invoke
@@ -218,8 +216,8 @@ def traceparent_of(headers: RequestHeaders) -> str | None:
 def identity_of(call: Call, idempotency_key: str | None, *, now_ms: int, random: Random) -> Identity:
     """Return which invocation a call is.
 
-    A run is the one of its workflow; a key that the client gave decides; services and objects without one get a random key, which makes
-    every call safe to repeat between ingress and owner.
+    A run is the one of its workflow; a key that the client gave decides; all others get a fresh id, which makes every call
+    safe to repeat between ingress and owner. Services and objects are shown a random key with it, and kept as long as with one.
     """
     entry = call.entry
     if entry.handler_type is HandlerType.WORKFLOW:
@@ -227,12 +225,8 @@ def identity_of(call: Call, idempotency_key: str | None, *, now_ms: int, random:
         return Identity(workflow_invocation_id(entry.service, call.key), None, False)
     if idempotency_key is not None:
         return Identity(idempotent_invocation_id(entry.service, call.key, entry.handler, idempotency_key), idempotency_key, False)
-    uuid = ulid(now_ms, random.bytes(10))
-    if entry.is_workflow:
-        assert call.key is not None
-        return Identity(invocation_id(partition_key_of_key(call.key), uuid), None, True)
-    random_key = ulid_text(uuid)
-    return Identity(idempotent_invocation_id(entry.service, call.key, entry.handler, random_key), random_key, True)
+    fresh_id = fresh_invocation_id(entry.service, call.key, now_ms, random.bytes(10))
+    return Identity(fresh_id, None if entry.is_workflow else ulid_text(fresh_id[8:]), True)
 
 
 def ulid_text(raw: bytes) -> str:

@@ -61,11 +61,7 @@ class CallResolver:
             return ids.workflow_invocation_id(target.service, target.key)
         if idempotency_key is not None:
             return ids.idempotent_invocation_id(target.service, target.key, target.handler, idempotency_key)
-        uuid = ids.ulid(self._clock.now_ms(), self._random.bytes(10))
-        if target.key is not None:
-            return ids.invocation_id(ids.partition_key_of_key(target.key), uuid)
-        bucket = int.from_bytes(self._random.bytes(2), "big") % ids.SERVICE_BUCKETS
-        return ids.invocation_id(ids.partition_key_of_bucket(target.service, bucket), uuid)
+        return ids.fresh_invocation_id(target.service, target.key, self._clock.now_ms(), self._random.bytes(10))
 
 
 def _callee(schema: Schema, target: CallTarget) -> tuple[Service, Handler]:

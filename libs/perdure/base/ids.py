@@ -6,6 +6,7 @@ Source: shared/spec/lifecycle.md, section 1. Times and random bytes are handed i
 import base64
 import hashlib
 import struct
+from functools import lru_cache
 from typing import Final, NewType
 
 import xxhash
@@ -16,6 +17,8 @@ InvocationId = NewType("InvocationId", bytes)
 """24 bytes: u64 partition key and 16-byte uuid, both big-endian."""
 
 SERVICE_BUCKETS: Final = 512
+WINDOW_BITS: Final = 3
+"""Invocations without key of the same 8 ms share a bucket."""
 CANCEL_SIGNAL: Final = 1
 _SIGNAL_SUFFIX = struct.Struct(">I")
 
@@ -41,6 +44,22 @@ def partition_key_of_bucket(service: str, bucket: int) -> int:
 def bucket_of_idempotency_key(idempotency_key: str) -> int:
     """Return the bucket that an idempotency key of an unkeyed service falls into."""
     return _xxh3(idempotency_key.encode(), b"\xff") % SERVICE_BUCKETS
+
+
+@lru_cache(maxsize=1_024)
+def _partition_key_of_window(service: str, window: int) -> int:
+    bucket = _xxh3(service.encode(), b"\xff", window.to_bytes(8, "little")) % SERVICE_BUCKETS
+    return partition_key_of_bucket(service, bucket)
+
+
+def fresh_invocation_id(service: str, key: str | None, now_ms: int, entropy: bytes) -> InvocationId:
+    """Return the id of an invocation that nothing identifies but itself.
+
+    Unkeyed ones of the same few milliseconds share a bucket, and uuids grow with time: so what one commit writes lies close
+    together in the store, and touches few partitions.
+    """
+    partition_key = _partition_key_of_window(service, now_ms >> WINDOW_BITS) if key is None else partition_key_of_key(key)
+    return invocation_id(partition_key, ulid(now_ms, entropy))
 
 
 def invocation_id(partition_key: int, uuid: bytes) -> InvocationId:

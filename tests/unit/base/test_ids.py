@@ -142,3 +142,21 @@ def test_ulids_are_ordered_by_their_time(a: int, b: int, entropy: bytes) -> None
     first, second = ids.ulid(a, entropy), ids.ulid(b, entropy)
     assert len(first) == 16
     assert (first < second) == (a < b)
+
+
+def test_unkeyed_invocations_of_the_same_milliseconds_share_a_partition_key_and_grow_with_time() -> None:
+    window_ms = 1_790_000_000_000 // 8 * 8
+    first, second = (ids.fresh_invocation_id("Svc", None, window_ms + after_ms, bytes(10)) for after_ms in (0, 7))
+    assert first[:8] == second[:8]
+    assert first < second
+
+
+def test_unkeyed_invocations_spread_over_the_buckets_of_their_service() -> None:
+    keys = {ids.fresh_invocation_id("Svc", None, now_ms, bytes(10))[:8] for now_ms in range(0, 80_000, 8)}
+    buckets = {ids.partition_key_of_bucket("Svc", bucket).to_bytes(8, "big") for bucket in range(ids.SERVICE_BUCKETS)}
+    assert keys == buckets
+
+
+def test_keyed_invocations_lie_with_their_key() -> None:
+    fresh = ids.fresh_invocation_id("Svc", "k", 1_790_000_000_000, bytes(10))
+    assert fresh[:8] == ids.partition_key_of_key("k").to_bytes(8, "big")
