@@ -1,118 +1,15 @@
-"""The invoker, wired: owner of partitions, runner of attempts. Everything with I/O is handed in."""
+"""The invoker as a process."""
 
 import asyncio
 
-from perdure.base.clock import Clock, Random
-from perdure.bus.interface import Bus
-from perdure.bus.messages import Doorbell, decoder_of
-from perdure.bus.subjects import Subjects
 from perdure.deployments.client import HttpDeploymentClient
-from perdure.deployments.interface import DeploymentClient
 from perdure.process.runtime import HeartbeatFacts, Runtime
 from perdure.registry.cache import SchemaCache
-from perdure.registry.options import server_defaults
 from perdure.store.format import prepare
-from perdure.store.interface import Store
 from perdure.store.keyspace import Keyspace
-from services.invoker.attempts import Attempts, SchemaSource
 from services.invoker.config import InvokerConfig
-from services.invoker.leases import Leases, Peers
-from services.invoker.loading import Loader
-from services.invoker.mailbox import Mailboxes
+from services.invoker.invoker import Invoker
 from services.invoker.metrics import InvokerMetrics
-from services.invoker.outlet import BusOutlet
-from services.invoker.owner import Owner
-from services.invoker.requests import Requests
-from services.invoker.timekeeper import Timekeeper
-
-
-class Invoker:
-    """All parts of one invoker. `run` works until cancelled; `leave` gives the partitions away first."""
-
-    def __init__(
-        self,
-        *,
-        invoker_id: str,
-        store: Store,
-        bus: Bus,
-        clock: Clock,
-        random: Random,
-        client: DeploymentClient,
-        schema: SchemaSource,
-        subjects: Subjects,
-        peers: Peers,
-        config: InvokerConfig,
-        partition_count: int,
-    ) -> None:
-        self._bus = bus
-        self._subjects = subjects
-        poll_s = config.poll_interval / 1_000
-        keyspace = Keyspace(config.root)
-        self.owner = Owner(invoker_id=invoker_id, store=store, keyspace=keyspace, clock=clock, partition_count=partition_count)
-        self.loader = Loader(self.owner, state_cache_keys=config.state_cache_keys)
-        self.attempts = Attempts(
-            owner=self.owner,
-            loader=self.loader,
-            client=client,
-            schema=schema,
-            defaults=server_defaults(config),
-            clock=clock,
-            random=random,
-            slots=config.concurrent_invocations_limit,
-            message_bytes_max=config.message_size_limit,
-        )
-        self.mailboxes = Mailboxes(self.owner, poll_s=poll_s)
-        self.timekeeper = Timekeeper(self.owner, clock)
-        self.requests = Requests(
-            owner=self.owner, bus=bus, subjects=subjects, clock=clock, random=random, invocations_max=config.invocations_max
-        )
-        self.leases = Leases(
-            owner=self.owner,
-            bus=bus,
-            subjects=subjects,
-            peers=peers,
-            clock=clock,
-            poll_s=poll_s,
-            takeover_after_ms=config.takeover_after,
-            on_change=self._partitions_changed,
-        )
-        self.owner.outlet = BusOutlet(
-            owner=self.owner,
-            attempts=self.attempts,
-            mailboxes=self.mailboxes,
-            bus=bus,
-            subjects=subjects,
-            clock=clock,
-            random=random,
-        )
-        self.owner.lookup = self.loader.lookup
-        self.owner.on_committed = self.timekeeper.recheck
-        self.owner.on_lost = self.leases.nudge
-        self.partitions_changed = asyncio.Event()
-        """Set whenever partitions were taken, given or lost; cleared by whoever watches it."""
-
-    async def run(self) -> None:
-        """Own partitions and run invocations, until cancelled."""
-        doorbells = decoder_of(Doorbell)
-
-        def rung(payload: bytes, _reply: str) -> None:
-            partitions = set(doorbells.decode(payload).partitions)
-            self.mailboxes.ring(partitions)
-            if partitions - self.owner.partitions.keys():
-                self.leases.nudge()
-
-        await self.requests.subscribe()
-        await self._bus.subscribe(self._subjects.doorbell, rung)
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self.owner.run())
-            tasks.create_task(self.leases.run())
-            tasks.create_task(self.mailboxes.run())
-            tasks.create_task(self.timekeeper.run())
-            tasks.create_task(self.timekeeper.look_ahead())
-
-    def _partitions_changed(self) -> None:
-        self.timekeeper.recheck()
-        self.partitions_changed.set()
 
 
 async def serve(runtime: Runtime[InvokerConfig]) -> None:

@@ -1,20 +1,18 @@
 """What an invoker counts, read when somebody asks, so that counting costs nothing on the way of a call."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-if TYPE_CHECKING:
-    from services.invoker.app import Invoker
+from services.invoker.invoker import Invoker
 
 
 class InvokerMetrics(Collector):
     """Collects from the parts of an invoker."""
 
-    def __init__(self, registry: CollectorRegistry, invoker: "Invoker") -> None:
+    def __init__(self, registry: CollectorRegistry, invoker: Invoker) -> None:
         self._registry = registry
         self._invoker = invoker
         registry.register(self)
