@@ -1,8 +1,6 @@
 """Wiring of the ingress process."""
 
 import asyncio
-import gc
-from typing import Final
 
 from perdure.base.clock import Clock, Random
 from perdure.base.ids import ulid
@@ -23,9 +21,6 @@ from services.ingress.edge import Edge
 from services.ingress.freshness import Freshness
 from services.ingress.metrics import Meters
 from services.ingress.waiting import Waiting
-
-_GC_THRESHOLDS: Final = (50_000, 20, 100)
-"""Requests leave few cycles behind, so that the default of 700 objects looks far too often."""
 
 
 async def serve(runtime: Runtime[IngressConfig]) -> None:
@@ -61,9 +56,6 @@ async def serve(runtime: Runtime[IngressConfig]) -> None:
     def listening(where: str) -> None:
         nonlocal address
         address = where
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(*_GC_THRESHOLDS)
         runtime.log.info("listening", address=where)
         runtime.set_ready(True)
 
