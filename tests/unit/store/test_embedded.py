@@ -9,7 +9,7 @@ import apsw
 import pytest
 
 from perdure.base.errors import StoreError
-from perdure.store.embedded import checkpoints
+from perdure.store.embedded import checkpoints, connection
 from perdure.store.embedded.lock import WriteLock
 from perdure.store.embedded.store import EmbeddedStore, open_embedded
 from perdure.store.interface import ReadTransaction, Transaction
@@ -22,6 +22,7 @@ def a_row(number: int) -> Callable[[Transaction], None]:
 
 def test_the_log_stays_bounded_under_a_steady_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checkpoints, "_LOG_PAGES", 20)
+    monkeypatch.setattr(connection, "LOG_BYTES", 0)
     path = str(tmp_path / "perdure.db")
 
     async def main() -> int:
@@ -35,6 +36,24 @@ def test_the_log_stays_bounded_under_a_steady_load(tmp_path: Path, monkeypatch: 
 
     # 600 commits write some 1,500 pages of 4 KiB; without checkpoints all of them would be there.
     assert asyncio.run(main()) < 600 * 4_096
+
+
+def test_the_log_has_its_size_from_the_start_and_is_read_back_all_the_same(tmp_path: Path) -> None:
+    path = str(tmp_path / "perdure.db")
+
+    async def write() -> int:
+        store = open_embedded(path)
+        await store.transact(a_row(1))
+        return Path(f"{path}-wal").stat().st_size  # left open, as by a process that dies
+
+    async def read() -> bytes | None:
+        store = open_embedded(path)
+        value = await store.read(lambda tr: tr.get(b"%08d" % 1))
+        await store.close()
+        return value
+
+    assert asyncio.run(write()) == connection.LOG_BYTES
+    assert asyncio.run(read()) == b"v" * 1_000
 
 
 def test_every_commit_is_synced_to_disk(tmp_path: Path) -> None:

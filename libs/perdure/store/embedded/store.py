@@ -8,7 +8,7 @@ from typing import TypeVar
 import apsw
 
 from perdure.base.errors import StoreError
-from perdure.store.embedded.connection import create_tables
+from perdure.store.embedded.connection import create_tables, grow_log
 from perdure.store.embedded.lock import WriteLock
 from perdure.store.embedded.reader import Reader
 from perdure.store.embedded.writer import Writer
@@ -64,7 +64,9 @@ def open_embedded(path: str) -> EmbeddedStore:
         lock = WriteLock(path)
         with lock:
             create_tables(path)
+            store = EmbeddedStore(path)
+            grow_log(path)
         lock.close()
-        return EmbeddedStore(path)
+        return store
     except (apsw.Error, OSError) as error:
         raise StoreError(f"{path}: {error}") from error
