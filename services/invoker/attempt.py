@@ -130,21 +130,22 @@ class Attempt:
         known = live.durable_length
         self._next_index = known
         path = f"/invoke/{target.service}/{target.handler}"
-        self._exchange = client.open(plan.deployment, "POST", path, self._headers(), self)
-        frames = [self._start_frame(known, now_ms)]
+        text_id = format_invocation_id(live.id)
+        self._exchange = client.open(plan.deployment, "POST", path, self._headers(text_id), self)
+        frames = [self._start_frame(text_id, known, now_ms)]
         frames += [plan.encoder.entry(entry) for entry in journal[:known]]
         self._exchange.send(b"".join(frames))
         if not self._is_duplex:
             self._end_request()
         self._watch()
 
-    def _start_frame(self, known: int, now_ms: int) -> bytes:
+    def _start_frame(self, text_id: str, known: int, now_ms: int) -> bytes:
         live, record = self.live, self.live.record
         is_eager = self.state is not None and self.plan.options.eager_state
         entries = self.state.entries if self.state is not None and is_eager else []
         return self.plan.encoder.start(
             invocation_id=live.id,
-            debug_id=format_invocation_id(live.id),
+            debug_id=text_id,
             known_entries=known,
             state=entries,
             is_state_partial=not is_eager,
@@ -155,12 +156,12 @@ class Attempt:
             idempotency_key=record.idempotency_key,
         )
 
-    def _headers(self) -> HeaderList:
+    def _headers(self, text_id: str) -> HeaderList:
         content_type = self.plan.encoder.content_type
         headers = [
             ("content-type", content_type),
             ("accept", content_type),
-            ("x-restate-invocation-id", format_invocation_id(self.live.id)),
+            ("x-restate-invocation-id", text_id),
         ]
         key = self.live.record.target.key
         if key is not None:
