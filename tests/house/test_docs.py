@@ -4,6 +4,8 @@ import re
 from pathlib import Path
 
 from docs.generate import REFERENCE, configuration_page
+from perdure.bus import messages
+from perdure.bus.subjects import Subjects
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ERRORS = REPOSITORY / "docs" / "errors"
@@ -30,6 +32,20 @@ def codes_raised() -> set[str]:
 
 def test_the_configuration_page_is_what_the_code_says() -> None:
     assert (REFERENCE / "configuration.md").read_text() == configuration_page(), "run `make docs`"
+
+
+def test_the_page_of_the_store_names_every_kind_of_key() -> None:
+    words = set(re.findall(r'_text\("(\w+)"\)', (REPOSITORY / "libs/perdure/store/keyspace.py").read_text()))
+    page = (REFERENCE / "store-layout.md").read_text()
+    assert not {word for word in words if f"`{word}`" not in page}
+
+
+def test_the_page_of_the_bus_names_every_subject_and_message() -> None:
+    page = (REFERENCE / "bus.md").read_text()
+    kinds = {name for name, kind in vars(messages).items() if isinstance(kind, type) and issubclass(kind, messages._Message)}
+    subjects = {name for name in vars(Subjects) if not name.startswith("_")} - {"root"}
+    assert not {name for name in kinds - {"_Message", "LiveInvocation"} if f"`{name}`" not in page}
+    assert not {name for name in subjects if f"`perdure.{name}" not in page}
 
 
 def test_every_link_to_a_file_leads_somewhere() -> None:
