@@ -276,6 +276,18 @@ def test_a_cancelled_handler_ends_with_409() -> None:
     play(scene)
 
 
+@pytest.mark.parametrize(("order", "wanted"), [((1, 17), Failure(409, "cancelled")), ((17, 1), Success(b"woken"))])
+def test_the_order_of_the_journal_decides_between_a_cancel_and_an_answer(order: tuple[int, int], wanted: Success | Failure) -> None:
+    async def scene(deployments: SimDeployments) -> None:
+        attempt = Attempt(deployments, "waiter")
+        signals = {1: Signal(1, None, Void()), 17: Signal(17, None, Success(b"woken"))}
+        attempt.start([Input(b""), *[signals[index] for index in order]])
+        await attempt.is_over.wait()
+        assert attempt.commands == [Output(wanted)]
+
+    play(scene)
+
+
 def test_terminal_and_retryable_failures_differ() -> None:
     async def scene(deployments: SimDeployments) -> None:
         terminal, retryable = Attempt(deployments, "failing"), Attempt(deployments, "failing")

@@ -16,8 +16,8 @@ from perdure.sim.loop import VirtualLoop
 from perdure.sim.store import Commit
 from perdure.store.format import prepare
 from perdure.store.keyspace import Keyspace
-from services.invoker.invoker import Invoker
 from services.invoker.config import InvokerConfig
+from services.invoker.invoker import Invoker
 from tests.simulation.checkers import History
 from tests.simulation.ingress import IngressRole, SimClient
 from tests.simulation.workloads import Workload

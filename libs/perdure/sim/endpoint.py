@@ -82,6 +82,9 @@ class Awaited(msgspec.Struct, frozen=True):
     signal: int = 0
 
 
+_CANCEL: Final = Awaited(signal=CANCEL_SIGNAL)
+
+
 class Context:
     """What a handler works with; one per attempt.
 
@@ -326,16 +329,21 @@ class EndpointAttempt:
 
     async def wait_for_all(self, awaited: Sequence[Awaited]) -> list[pb.Notification]:
         """Return the answers, in order; suspends once the input is closed."""
-        cancel = Awaited(signal=CANCEL_SIGNAL)
         while missing := [one for one in awaited if one not in self._answers]:
-            if cancel in self._answers:
-                raise TerminalError(409, "cancelled")
+            self._check_cancelled(len(self._answers))
             if self._input_is_closed:
-                self.send(wire.frame(wire.SUSPENSION, _suspension([*missing, cancel])))
+                self.send(wire.frame(wire.SUSPENSION, _suspension([*missing, _CANCEL])))
                 raise _Suspended
             self._news.clear()
             await self._news.wait()
+        arrived = list(self._answers)
+        self._check_cancelled(max(arrived.index(one) for one in awaited))
         return [self._answers[one] for one in awaited]
+
+    def _check_cancelled(self, before: int) -> None:
+        """End the handler if the cancel signal came before the answer number `before`: the order of the journal decides, on replay too."""
+        if _CANCEL in self._answers and list(self._answers).index(_CANCEL) < before:
+            raise TerminalError(409, "cancelled")
 
     def _begin(self, payload: bytes) -> None:
         self.start.ParseFromString(payload)
