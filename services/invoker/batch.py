@@ -49,7 +49,7 @@ class Batch:
         self.number = number
         self.leases = leases
         self.lengths: list[tuple[Live, int]] = [(live, live.record.journal_length) for live in step.dirty.values()]
-        self.mail = _rows_of_mail(step, keyspace, sender)
+        self.mail = _rows_of_mail(step, keyspace, sequence.to_bytes(8, "big") + sender)
         has_rows = bool(step.writes or step.wide or step.cleared or self.mail)
         self._marker = keyspace.partition(min(step.touched)).batch if has_rows else None
 
@@ -83,9 +83,9 @@ class Batch:
             tr.set_versionstamped_key(prefix, suffix, raw)
 
 
-def _rows_of_mail(step: Step, keyspace: Keyspace, sender: bytes) -> list[tuple[bytes, bytes, bytes]]:
+def _rows_of_mail(step: Step, keyspace: Keyspace, origin: bytes) -> list[tuple[bytes, bytes, bytes]]:
     return [
-        (keyspace.partition(partition).mail, index.to_bytes(4, "big") + sender, encode_mail(mail))
+        (keyspace.partition(partition).mail, index.to_bytes(4, "big") + origin, encode_mail(mail))
         for index, (partition, mail) in enumerate(step.mailed)
     ]
 

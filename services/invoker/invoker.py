@@ -107,4 +107,5 @@ class Invoker:
 
     def _partitions_changed(self) -> None:
         self.timekeeper.recheck()
+        self.mailboxes.ring(set(self.owner.partitions))
         self.partitions_changed.set()

@@ -27,6 +27,7 @@ STALL_MS_MAX = 10_000
 SUSPICION_MS = 1_500
 """Heartbeats come every second; who is this much closer to counting as silent is asked whether it lives."""
 PING_S_MAX = 0.3
+ANNOUNCE_S = 3.0
 TIMERS_AHEAD_MS = 60_000
 
 log = structlog.get_logger("perdure.invoker")
@@ -65,6 +66,7 @@ class Leases:
         self._on_change = on_change
         self._nudged = asyncio.Event()
         self._is_leaving = False
+        self._announced_at_s = 0.0
         self.changes = 0
 
     def nudge(self) -> None:
@@ -79,11 +81,19 @@ class Leases:
                 await self._align()
             except StoreError as error:
                 log.warning("leases_unreadable", reason=error.message)
+            self._announce_again()
             try:
                 async with asyncio.timeout(self._poll_s):
                     await self._nudged.wait()
             except TimeoutError:
                 continue
+
+    def _announce_again(self) -> None:
+        """Repeat what we own every few seconds: whoever missed the announcement asks the wrong process until then."""
+        now_s = asyncio.get_running_loop().time()
+        if self._owner.partitions and now_s - self._announced_at_s >= ANNOUNCE_S:
+            self._announced_at_s = now_s
+            self._announce({number: owned.lease for number, owned in self._owner.partitions.items()})
 
     async def leave(self) -> None:
         """Give every partition to the others, before this process stops."""
@@ -194,7 +204,7 @@ class Leases:
             view = PartitionView(number, owner.partition_count, keys)
             owned = OwnedPartition(PartitionMachine(view), lease, keys.lease)
             await load_partition(owner.store, owned, horizon_ms)
-            owner.partitions[number] = owned
+            owner.adopt(number, owned)
             owner.apply_restore(owned)
         log.info("partitions_taken", partitions=sorted(leases))
         self._changed()
@@ -213,11 +223,10 @@ class Leases:
             owner.partitions[number].is_closing = True
             owner.outlet.stop_attempts(number)
         await owner.settle()
-        grants = {number: name for number, name in leaving.items() if number in owner.partitions}
+        grants = {number: (owner.partitions[number], name) for number, name in leaving.items() if number in owner.partitions}
 
         def grant(tr: Transaction) -> None:
-            for number, name in grants.items():
-                owned = owner.partitions[number]
+            for owned, name in grants.values():
                 if tr.get(owned.lease_key) == owned.lease_value:
                     tr.set(owned.lease_key, encode_lease(Lease(name, owned.lease.epoch + 1)))
 

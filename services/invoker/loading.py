@@ -124,7 +124,7 @@ class Loader:
     ) -> None:
         owned, view = lookup.owned, lookup.owned.view
         owned.mail_in_lookup -= isinstance(lookup.event, MailReceived)
-        if self._owner.partitions.get(lookup.partition) is not owned:
+        if self._owner.partitions.get(lookup.partition) is not owned or owned.is_closing:
             return
         for invocation_id in lookup.records_of:
             record = records.get(invocation_id)

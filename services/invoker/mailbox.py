@@ -44,19 +44,20 @@ class Mailboxes:
         wanted = [(number, self._owner.partitions[number]) for number in partitions if number in self._owner.partitions]
         if not wanted:
             return
+        adoptions = self._owner.adoptions
         pages = await self._owner.store.read(lambda tr: _pages(tr, wanted))
         for (number, owned), rows in zip(wanted, pages, strict=True):
             if self._owner.partitions.get(number) is owned:
-                self._feed(number, owned, rows)
+                self._feed(number, owned, rows, is_recent=adoptions == self._owner.adoptions)
 
-    def _feed(self, number: int, owned: OwnedPartition, rows: Rows) -> None:
+    def _feed(self, number: int, owned: OwnedPartition, rows: Rows, *, is_recent: bool) -> None:
         for key, raw in rows:
             if not self._owner.feed(number, MailReceived(decode(raw), key)):
                 return
             owned.mail_after = key
         if len(rows) == SCAN_ROWS_MAX:
             self.ring({number})
-        elif not owned.own_mail:
+        elif is_recent and not owned.own_mail:
             owned.is_drained = True
 
 

@@ -48,7 +48,7 @@ class OwnedPartition:
         mail_after: The last mailbox row that was fed to the machine.
         own_mail: Messages from our own partitions that are in the mailbox, so that later ones do not overtake them.
         mail_in_lookup: Messages that wait for reads; those behind them wait as well, to keep their order.
-        is_drained: Whether the mailbox has been empty since the takeover.
+        is_drained: Whether the mailbox has been empty since this process last took a partition.
         is_closing: It is being given away: nothing new is fed.
     """
 
@@ -59,6 +59,7 @@ class OwnedPartition:
         self.lease_value = encode_lease(lease)
         self.mail_after: bytes | None = None
         self.own_mail = 0
+        self.taken_at_batch = 0
         self.mail_in_lookup = 0
         self.is_drained = False
         self.is_closing = False
@@ -84,6 +85,8 @@ class Owner:
         """Reads what an event needs from the store, then calls `apply`."""
         self.on_committed: Callable[[], None] = lambda: None
         self.on_lost: Callable[[], None] = lambda: None
+        self.adoptions = 0
+        """Partitions taken so far."""
         self.commits = 0
         self.rows = 0
         self.commit_seconds = 0.0
@@ -116,7 +119,8 @@ class Owner:
         """Apply an event whose needs are in the view."""
         now_ms = self.clock.now_ms()
         step = self._step
-        if isinstance(event, MailReceived) and event.mail_key.endswith(self.sender) and owned.own_mail:
+        if isinstance(event, MailReceived) and self._is_own_mail(owned, event.mail_key):
+            assert owned.own_mail > 0
             owned.own_mail -= 1
         owned.machine.apply(event, now_ms, step)
         while step.outbox:
@@ -124,6 +128,20 @@ class Owner:
         self.wake(now_ms)
         if step.size_bytes > TRANSACTION_BYTES_MAX:
             self._seal()
+
+    def _is_own_mail(self, owned: OwnedPartition, mail_key: bytes) -> bool:
+        """Whether we wrote a row of the mailbox since we took the partition."""
+        tail = len(self.sender)
+        return mail_key.endswith(self.sender) and int.from_bytes(mail_key[-tail - 8 : -tail], "big") > owned.taken_at_batch
+
+    def adopt(self, number: int, owned: OwnedPartition) -> None:
+        """Make a loaded partition ours; what gathered before goes into a batch of its own, whose mail for it is not our own mail yet."""
+        self._seal()
+        owned.taken_at_batch = self._batch_number
+        self.partitions[number] = owned
+        self.adoptions += 1
+        for other in self.partitions.values():
+            other.is_drained = False  # its last owner may have left mail that what its invocations send now must not overtake
 
     def apply_restore(self, owned: OwnedPartition) -> None:
         """Let a loaded partition go on where its last owner stopped."""
@@ -194,6 +212,7 @@ class Owner:
         self._step = Step()
         self._sealed.clear()
         self._gathering_since_ms = None
+        self._committed_number = self._batch_number
         self._settled_up_to(self._batch_number + 1)
 
     def drop(self, partition: int) -> None:
@@ -262,7 +281,7 @@ class Owner:
         for partition, timer in step.fired:
             if partition in self.partitions:
                 self.partitions[partition].view.armed.discard(timer)
-        self._committed_number = batch.sequence
+        self._committed_number = max(self._committed_number, batch.sequence)
         self._settled_up_to(batch.sequence)
         self.outlet.release(step.after_commit)
         if step.mailed:
@@ -271,6 +290,6 @@ class Owner:
 
 
 def _takes_directly(owned: OwnedPartition, mail: Mail) -> bool:
-    if not owned.is_drained or owned.own_mail or owned.is_closing:
+    if not owned.is_drained or owned.own_mail or owned.mail_in_lookup or owned.is_closing:
         return False
     return not owned.machine.needs_reads(MailReceived(mail))
