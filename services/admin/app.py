@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from perdure.bus.messages import Heartbeat
-from perdure.deployments.client import HttpDeploymentClient
 from perdure.deployments.discovery import discover
 from perdure.deployments.manifest import Discovered
+from perdure.deployments.opening import open_client
 from perdure.process.config import load
 from perdure.process.http import serve_asgi
 from perdure.process.runtime import HeartbeatFacts, Runtime, run
@@ -37,7 +37,7 @@ async def serve(runtime: Runtime[AdminConfig]) -> None:
     await cache.start(runtime.store, runtime.bus, runtime.subjects, keyspace)
     owners = OwnerClient(runtime.bus, runtime.subjects, runtime.process_id, partitions)
     await owners.start()
-    client = HttpDeploymentClient()
+    client = open_client(config, runtime.clock)
 
     async def discover_endpoint(url: str, *, additional_headers: Mapping[str, str], use_http_11: bool) -> Discovered:
         return await discover(client, url, additional_headers=dict(additional_headers), use_http_11=use_http_11, random=runtime.random)

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from perdure.deployments.client import HttpDeploymentClient
+from perdure.deployments.opening import open_client
 from perdure.process.runtime import HeartbeatFacts, Runtime
 from perdure.registry.cache import SchemaCache
 from perdure.store.format import prepare
@@ -19,7 +19,7 @@ async def serve(runtime: Runtime[InvokerConfig]) -> None:
     partition_count = await prepare(runtime.store, keyspace, config.partitions)
     schema = SchemaCache()
     await schema.start(runtime.store, runtime.bus, runtime.subjects, keyspace)
-    client = HttpDeploymentClient()
+    client = open_client(config, runtime.clock)
     invoker = Invoker(
         invoker_id=runtime.process_id,
         store=runtime.store,

@@ -8,11 +8,12 @@ import msgspec
 
 from perdure.deployments.address import Address, parse_address
 from perdure.deployments.connecting import tls_context
-from perdure.deployments.headers import encode_headers
+from perdure.deployments.headers import encode_headers, key_in
 from perdure.deployments.http1 import Http1Exchange
 from perdure.deployments.http1_pool import Http1Pool
 from perdure.deployments.http2_exchange import Http2Exchange
 from perdure.deployments.http2_pool import Http2Pool
+from perdure.deployments.identity import RequestIdentity
 from perdure.deployments.interface import Exchange, ExchangeFailure, FailureKind, HeaderList, Receiver
 from perdure.deployments.settings import ClientSettings
 from perdure.model.deployment import Deployment
@@ -30,10 +31,11 @@ class _Route(msgspec.Struct, frozen=True):
 
 
 class HttpDeploymentClient:
-    """Implements `interface.DeploymentClient` with connections of the running event loop."""
+    """Implements `interface.DeploymentClient` with connections of the running event loop; `identity` signs all requests."""
 
-    def __init__(self, settings: ClientSettings | None = None) -> None:
+    def __init__(self, settings: ClientSettings | None = None, identity: RequestIdentity | None = None) -> None:
         self._settings = settings or ClientSettings()
+        self._identity = identity
         self._pools: dict[tuple[str, str], Http1Pool | Http2Pool] = {}
         self._routes: dict[tuple[str, str], _Route] = {}
 
@@ -48,7 +50,8 @@ class HttpDeploymentClient:
                 route = self._make_route(deployment)
             except (ValueError, OSError) as error:
                 return _Refused(receiver, f"{deployment.url} cannot be reached: {error}")
-        encoded = encode_headers(route.authority, headers, deployment.additional_headers)
+        signature = () if self._identity is None else self._identity.headers(path, key_in(headers))
+        encoded = encode_headers(route.authority, headers, deployment.additional_headers, signature)
         target = route.address.target(path).encode()
         pool = route.pool
         if isinstance(pool, Http2Pool):

@@ -62,6 +62,12 @@ class CommonConfig(msgspec.Struct, frozen=True, kw_only=True):
     retry_max_interval: Annotated[DurationMs, Meta(description="longest delay between retries")] = 60_000
     retry_max_attempts: Annotated[int, Meta(ge=0, description="attempts, the first included; 0 is unlimited")] = 70
     retry_pauses: Annotated[bool, Meta(description="pause when the attempts are used up; false: end with the last error")] = True
+    request_identity_private_key_pem_file: Annotated[
+        str, Meta(description="PEM file with the Ed25519 key that signs all requests to deployments; empty: they are not signed")
+    ] = ""
+    deployment_ca_file: Annotated[
+        str, Meta(description="PEM file with certificates that those of deployments are checked against; empty: the system's")
+    ] = ""
     shutdown_grace: Annotated[DurationMs, Meta(description="how long work in flight may take when stopping")] = 5_000
 
 

@@ -6,6 +6,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Any, TypeVar, cast
+from urllib.parse import quote
 
 import h2.config
 import h2.connection
@@ -15,10 +16,13 @@ import hypercorn.asyncio
 import hypercorn.config
 import uvloop
 
+from perdure.base.ids import invocation_id
+from perdure.codec.service_protocol.encoder import AttemptEncoder
 from perdure.deployments.client import HttpDeploymentClient
-from perdure.deployments.interface import Exchange, ExchangeFailure, HeaderList
+from perdure.deployments.interface import DeploymentClient, Exchange, ExchangeFailure, HeaderList
 from perdure.deployments.settings import ClientSettings
 from perdure.model.deployment import Deployment, ProtocolMode
+from perdure.model.journal import Input
 
 T = TypeVar("T")
 TEST_SECONDS_MAX = 20
@@ -114,6 +118,22 @@ def post(client: HttpDeploymentClient, deployment: Deployment, body: bytes | Non
         exchange.send(body)
         exchange.end()
     return recorder, exchange
+
+
+def attempt_at(
+    client: DeploymentClient, deployment: Deployment, path: str, argument: bytes, *, key: str = "", headers: HeaderList | None = None
+) -> Recorder:
+    """Run one attempt of protocol V6 in request/response mode, with `argument` as the invocation's input."""
+    encoder = AttemptEncoder(6)
+    fields: HeaderList = [("content-type", encoder.content_type), *(headers or [])]
+    if key:
+        fields.append(("x-restate-service-key", quote(key)))
+    recorder = Recorder()
+    exchange = client.open(deployment, "POST", path, fields, recorder)
+    exchange.send(encoder.start(invocation_id=invocation_id(1, bytes(16)), debug_id="inv_1", known_entries=1, key=key))
+    exchange.send(encoder.entry(Input(value=argument)))
+    exchange.end()
+    return recorder
 
 
 class Http2Peer(asyncio.Protocol):
