@@ -13,7 +13,7 @@ from typing import Any, Final
 import httpx
 import psutil
 
-from tests.e2e.processes import REPOSITORY, end, eventually, family, free_ports, kill_now, spawn
+from tests.e2e.processes import REPOSITORY, end, eventually, family, free_ports, is_listening, kill_now, spawn
 
 ROLES: Final = ("ingress", "admin", "sql", "nodectl", "invoker")
 UNSET: Final = object()
@@ -86,6 +86,11 @@ class Suite:
         assert self._process is not None
         members = family(self._process.pid)
         return members if role == "everything" else [member for member in members if _role(member) == role]
+
+    def is_serving(self, role: str) -> bool:
+        """Tell whether the public port of a role is open; one without a port serves as soon as it runs."""
+        ports = {"ingress": self.ingress_port, "admin": self.admin_port, "sql": self.sql_port, "nodectl": self.node_port}
+        return is_listening(ports[role]) if role in ports else bool(self.processes(role))
 
     def kill(self, role: str, sig: signal.Signals = signal.SIGKILL) -> list[int]:
         """Send `sig` to every process of `role` and return their ids. The parent starts them again, unless it is the parent itself."""
