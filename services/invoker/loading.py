@@ -232,15 +232,26 @@ async def load_partition(store: Store, owned: OwnedPartition, horizon_ms: int) -
 
 
 async def load_timers(store: Store, view: PartitionView, horizon_ms: int) -> None:
-    """Take timers up to `horizon_ms` into memory; from now on those are armed in memory as well."""
-    begin, _ = range_of(view.keys.timers)
-    if view.timer_horizon_ms:
-        begin = view.keys.timers_from(view.timer_horizon_ms)
+    """Take timers up to `horizon_ms` into memory; those that are armed meanwhile are taken at once.
+
+    Raises:
+        StoreError: The store could not be read; the next call begins where this one did.
+    """
+    before_ms = view.timer_horizon_ms
+    begin = view.keys.timers_from(before_ms) if before_ms else range_of(view.keys.timers)[0]
     view.timer_horizon_ms = horizon_ms
-    async for page in scan(store, begin, view.keys.timers_from(horizon_ms)):
-        for key, value in page:
-            at_ms, invocation_id, number = unpack(key)[-3:]
-            assert isinstance(at_ms, int)
-            assert isinstance(invocation_id, bytes)
-            assert isinstance(number, int)
-            view.arm(Timer(at_ms, InvocationId(invocation_id), number, TimerKind(value[0])))
+    try:
+        async for page in scan(store, begin, view.keys.timers_from(horizon_ms)):
+            for key, value in page:
+                view.arm(_timer_of(key, value))
+    except StoreError:
+        view.timer_horizon_ms = before_ms
+        raise
+
+
+def _timer_of(key: bytes, value: bytes) -> Timer:
+    at_ms, invocation_id, number = unpack(key)[-3:]
+    assert isinstance(at_ms, int)
+    assert isinstance(invocation_id, bytes)
+    assert isinstance(number, int)
+    return Timer(at_ms, InvocationId(invocation_id), number, TimerKind(value[0]))
