@@ -1,6 +1,6 @@
 """Arrival of invocations: started, queued, scheduled, repeated."""
 
-from perdure.bus.messages import Accepted, Attach, Completed, GetOutput, NotFound, NotReady
+from perdure.bus.messages import Accepted, Attach, Completed, GetOutput, Invoke, NotFound, NotReady
 from perdure.model.invocation import AttemptTimings, Status
 from perdure.model.journal import Input, Output
 from perdure.model.result import Failure, Success
@@ -167,3 +167,19 @@ def test_what_has_ended_stays_in_memory_until_that_has_committed() -> None:
     live.pending_writes -= 1  # the batch in flight has committed
     machine.view.forget(live)
     assert machine.view.lives[live.id] is live
+
+
+def test_a_request_that_claims_to_be_new_is_looked_up_if_it_has_ended_lately() -> None:
+    machine = Machine()
+    machine.running(1, is_fresh=True)
+    machine.end(1)
+    assert machine.view.lives == {}
+    (reply,) = replies(machine.invoke(1, is_fresh=True))
+    assert isinstance(reply, Completed)
+    assert reply.result == Success(b"out")
+
+
+def test_a_request_that_claims_to_be_new_costs_no_look_up() -> None:
+    machine = Machine()
+    invoke = Invoke(1, an_id(1), a_target(), b"", (), True, is_fresh=True)
+    assert not machine.machine.needs_reads(RequestReceived(INGRESS, invoke))

@@ -1,0 +1,133 @@
+"""The commit loop over a store that the test holds: what gathers, what leaves, what is dropped."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from perdure.base.errors import LeaseLost
+from perdure.bus.messages import Invoke
+from perdure.store.keyspace import Keyspace
+from services.invoker.batch import Lease
+from services.invoker.machine.events import RequestReceived
+from services.invoker.machine.machine import PartitionMachine
+from services.invoker.machine.step import Effect
+from services.invoker.machine.view import PartitionView
+from services.invoker.owner import OwnedPartition, Owner
+from tests.unit.invoker.builders import INGRESS, a_target, an_id
+
+
+class HeldStore:
+    """Commits wait for `gate`; then they succeed, or fail with `failure`."""
+
+    def __init__(self) -> None:
+        self.gate = asyncio.Event()
+        self.failure: Exception | None = None
+        self.commits = 0
+
+    async def transact(self, _fn: Callable[[Any], Any]) -> None:
+        await self.gate.wait()
+        if self.failure is not None:
+            raise self.failure
+        self.commits += 1
+
+
+class Recorder:
+    """An outlet that only notes what was let out."""
+
+    def __init__(self) -> None:
+        self.released: list[Effect] = []
+
+    def release(self, effects: list[Effect]) -> None:
+        self.released += effects
+
+    def ring(self, partitions: set[int]) -> None: ...
+
+    def stop_attempts(self, partition: int) -> None: ...
+
+
+class FixedClock:
+    def now_ms(self) -> int:
+        return 1_000
+
+
+def invoke(owner: Owner, number: int) -> None:
+    request = Invoke(number, an_id(number), a_target(), b"", (), False, is_fresh=True)
+    assert owner.feed(0, RequestReceived(INGRESS, request))
+
+
+def with_owner(scene: Callable[[Owner, HeldStore, Recorder], Awaitable[None]]) -> None:
+    async def play() -> None:
+        store, outlet, keyspace = HeldStore(), Recorder(), Keyspace()
+        held: Any = store
+        owner = Owner(invoker_id="i", store=held, keyspace=keyspace, clock=FixedClock(), partition_count=1)
+        owner.outlet = outlet
+        keys = keyspace.partition(0)
+        owner.adopt(0, OwnedPartition(PartitionMachine(PartitionView(0, 1, keys)), Lease("i", 1), keys.lease))
+        loop = asyncio.ensure_future(owner.run())
+        try:
+            await asyncio.wait_for(scene(owner, store, outlet), 10)
+        finally:
+            loop.cancel()
+
+    asyncio.run(play())
+
+
+def test_nothing_leaves_before_its_commit() -> None:
+    async def scene(owner: Owner, store: HeldStore, outlet: Recorder) -> None:
+        invoke(owner, 1)
+        await asyncio.sleep(0)
+        assert outlet.released == []
+        store.gate.set()
+        await owner.settle()
+        assert len(outlet.released) == 2
+
+    with_owner(scene)
+
+
+def test_what_gathers_during_a_commit_leaves_in_one_batch() -> None:
+    async def scene(owner: Owner, store: HeldStore, _outlet: Recorder) -> None:
+        invoke(owner, 1)
+        await asyncio.sleep(0)
+        for number in (2, 3, 4):
+            invoke(owner, number)
+        store.gate.set()
+        await owner.settle()
+        assert store.commits == 2
+
+    with_owner(scene)
+
+
+def test_a_lost_lease_drops_everything_and_lets_nothing_out() -> None:
+    async def scene(owner: Owner, store: HeldStore, outlet: Recorder) -> None:
+        lost = asyncio.Event()
+        owner.on_lost = lost.set
+        store.failure = LeaseLost("another owner")
+        invoke(owner, 1)
+        store.gate.set()
+        await lost.wait()
+        assert owner.partitions == {}
+        assert outlet.released == []
+
+    with_owner(scene)
+
+
+def test_who_waits_for_what_was_dropped_does_not_wait_for_ever() -> None:
+    async def scene(owner: Owner, store: HeldStore, _outlet: Recorder) -> None:
+        invoke(owner, 1)
+        settled = asyncio.ensure_future(owner.settle())
+        await asyncio.sleep(0)
+        owner.drop_all()
+        await settled
+        await owner.settle()
+
+    with_owner(scene)
+
+
+def test_a_commit_that_hangs_shows_as_a_stall() -> None:
+    async def scene(owner: Owner, _store: HeldStore, _outlet: Recorder) -> None:
+        assert owner.stalled_ms(61_000) == 0
+        invoke(owner, 1)
+        await asyncio.sleep(0)
+        assert owner.stalled_ms(61_000) == 60_000
+
+    with_owner(scene)
