@@ -4,9 +4,9 @@ import asyncio
 
 from perdure.process.runtime import HeartbeatFacts, Runtime
 from perdure.query.engine import Engine
+from perdure.query.live import LiveSource
 from perdure.store.keyspace import Keyspace
 from services.sql.config import SqlConfig
-from services.sql.live import LiveSource
 from services.sql.portal import ResultLimits
 from services.sql.server import SqlServer
 from services.sql.session import SessionLimits

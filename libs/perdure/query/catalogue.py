@@ -1,9 +1,28 @@
 """All tables, by name."""
 
-from typing import Final
+from typing import Any, Final
 
-from perdure.query.invocations import SYS_INVOCATION
+from perdure.query.invocations import SYS_IDEMPOTENCY, SYS_INVOCATION, SYS_INVOCATION_STATE, SYS_INVOCATION_STATUS
+from perdure.query.journal import SYS_JOURNAL
+from perdure.query.objects import STATE, SYS_INBOX, SYS_KEYED_SERVICE_STATUS, SYS_PROMISE
 from perdure.query.registrations import SYS_DEPLOYMENT, SYS_SERVICE
 from perdure.query.table import Table
+from perdure.query.unused import UNUSED
 
-TABLES: Final[dict[str, Table]] = {table.name: table for table in (SYS_INVOCATION, SYS_SERVICE, SYS_DEPLOYMENT)}
+TABLES: Final[dict[str, Table[Any]]] = {  # Any: each has items of its own
+    table.name: table
+    for table in (
+        SYS_INVOCATION,
+        SYS_INVOCATION_STATUS,
+        SYS_INVOCATION_STATE,
+        SYS_IDEMPOTENCY,
+        SYS_JOURNAL,
+        SYS_INBOX,
+        SYS_KEYED_SERVICE_STATUS,
+        SYS_PROMISE,
+        STATE,
+        SYS_SERVICE,
+        SYS_DEPLOYMENT,
+        *UNUSED,
+    )
+}

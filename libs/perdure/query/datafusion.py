@@ -5,11 +5,13 @@ types to a type checker: hence Any for their objects.
 """
 
 import importlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from perdure.query.table import ColumnType, Row, Table
+from perdure.query.batches import BATCH_ROWS, batches_of
+from perdure.query.plans import wanted_of
+from perdure.query.table import Table
+from perdure.query.wanted import Wanted
 
 pa: Final[Any] = importlib.import_module("pyarrow")
 _datafusion: Final[Any] = importlib.import_module("datafusion")
@@ -17,35 +19,6 @@ _catalog: Final[Any] = importlib.import_module("datafusion.catalog")
 
 _CATALOGUE: Final = "restate"
 _SCHEMA: Final = "public"
-_BATCH_ROWS: Final = 8_192
-
-_TYPES: Final[dict[ColumnType, Any]] = {
-    ColumnType.TEXT: pa.large_string(),
-    ColumnType.U64: pa.uint64(),
-    ColumnType.U32: pa.uint32(),
-    ColumnType.BOOL: pa.bool_(),
-    ColumnType.BYTES: pa.large_binary(),
-    ColumnType.TIMESTAMP: pa.timestamp("ms", "+00:00"),
-    ColumnType.DURATION: pa.duration("ms"),
-    ColumnType.U32_LIST: pa.list_(pa.uint32()),
-    ColumnType.TEXT_LIST: pa.list_(pa.large_string()),
-}
-
-
-def schema_of(table: Table) -> Any:
-    """Return the Arrow schema of a table."""
-    return pa.schema([(name, _TYPES[column_type]) for name, column_type in table.columns])
-
-
-def batches_of(table: Table, rows: Iterator[Row]) -> list[Any]:
-    """Return rows as Arrow batches, at least one."""
-    schema = schema_of(table)
-    batches: list[Any] = []
-    while page := list(islice(rows, _BATCH_ROWS)):
-        columns = zip(*page, strict=True)
-        arrays = [pa.array(column, type=field.type) for column, field in zip(columns, schema, strict=True)]
-        batches.append(pa.RecordBatch.from_arrays(arrays, schema=schema))
-    return batches or [pa.RecordBatch.from_pylist([], schema=schema)]
 
 
 def _constant(value: str) -> Callable[[], Any]:
@@ -72,6 +45,10 @@ class _Recorder(_catalog.SchemaProvider):
         return name in self._tables
 
 
+def _numbered(parameters: Sequence[object]) -> dict[str, object]:
+    return {str(number): value for number, value in enumerate(parameters, 1)}
+
+
 class Plan:
     """A statement that was planned: what it returns, and how to start it."""
 
@@ -87,7 +64,7 @@ class Plan:
 class DataFusion:
     """Plans statements over given tables. Contexts live as long as one statement: nothing is left behind."""
 
-    def __init__(self, tables: Mapping[str, Table], constants: Mapping[str, str], *, memory_bytes_max: int) -> None:
+    def __init__(self, tables: Mapping[str, Table[Any]], constants: Mapping[str, str], *, memory_bytes_max: int) -> None:
         self._empty = {name: batches_of(table, iter(())) for name, table in tables.items()}
         self._functions = [_datafusion.udf(_constant(value), [], pa.string(), "stable", name) for name, value in constants.items()]
         self._memory_bytes_max = memory_bytes_max
@@ -95,19 +72,18 @@ class DataFusion:
         self._tables = {name: context.table_provider(name) for name in tables}
         self._options = _datafusion.SQLOptions().with_allow_ddl(False).with_allow_dml(False).with_allow_statements(False)
 
-    def tables_named_in(self, sql: str) -> set[str]:
-        """Return which tables a statement reads. Raises whatever is wrong with it."""
+    def wanted_by(self, sql: str, parameters: Sequence[object]) -> dict[str, Wanted]:
+        """Return table -> what a statement wants of it, for those that it reads. Raises whatever is wrong with the statement."""
         context = self._context()
         recorder = _Recorder(self._tables)
         context.catalog(_CATALOGUE).register_schema(_SCHEMA, recorder)
-        context.sql_with_options(sql, self._options)
-        return recorder.asked
+        frame = context.sql_with_options(sql, self._options, _numbered(parameters))
+        return wanted_of(frame.optimized_logical_plan(), recorder.asked) if recorder.asked else {}
 
     def plan(self, sql: str, parameters: Sequence[object] | None, filled: Mapping[str, list[Any]]) -> Plan:
         """Plan a statement over all tables, those of `filled` with rows; parameters of None leave `$1` and on open."""
         context = self._context_of(filled)
-        values = None if parameters is None else {str(number): value for number, value in enumerate(parameters, 1)}
-        return Plan(context.sql_with_options(sql, self._options, values))
+        return Plan(context.sql_with_options(sql, self._options, None if parameters is None else _numbered(parameters)))
 
     def _context_of(self, filled: Mapping[str, list[Any]]) -> Any:
         context = self._context()
@@ -118,7 +94,7 @@ class DataFusion:
     def _context(self) -> Any:
         config = _datafusion.SessionConfig().with_information_schema(True).with_default_catalog_and_schema(_CATALOGUE, _SCHEMA)
         runtime = _datafusion.RuntimeEnvBuilder().with_disk_manager_disabled().with_greedy_memory_pool(self._memory_bytes_max)
-        context = _datafusion.SessionContext(config.with_target_partitions(1).with_batch_size(_BATCH_ROWS), runtime)
+        context = _datafusion.SessionContext(config.with_target_partitions(1).with_batch_size(BATCH_ROWS), runtime)
         for function in self._functions:
             context.register_udf(function)
         return context

@@ -1,6 +1,6 @@
 """Runs SQL over one consistent snapshot of the store.
 
-A statement is planned over empty tables, which tells what it reads; those tables are read in one transaction; then it runs over them.
+A statement is planned over empty tables, which tells what it wants of which; that is read in one transaction; then it runs over it.
 The engine is imported at the first statement: most processes never see one.
 """
 
@@ -15,6 +15,7 @@ from perdure.store.keyspace import Keyspace
 if TYPE_CHECKING:
     from perdure.query.datafusion import DataFusion, Plan
     from perdure.query.table import LiveById
+    from perdure.query.wanted import Wanted
 
 COMPATIBLE_POSTGRES: Final = "14.0"
 """What clients are told that they speak with; they choose features by it."""
@@ -35,7 +36,7 @@ class Engine:
         store: Where rows come from.
         keyspace: Where they are.
         ask_live: Asks the invokers what they know of invocations that are running.
-        memory_bytes_max: What one statement may hold beside the tables that it reads.
+        memory_bytes_max: What one statement may read of a table, and what it may hold beside that.
     """
 
     def __init__(self, store: Store, keyspace: Keyspace, *, ask_live: Callable[[], Awaitable["LiveById"]], memory_bytes_max: int) -> None:
@@ -61,8 +62,8 @@ class Engine:
         Raises:
             QueryError: The statement is wrong. Iterating raises it, too, for what shows only then.
         """
-        names = await asyncio.to_thread(self._tables_named_in, sql)
-        filled = await self._read(names) if names else {}
+        wanted = await asyncio.to_thread(self._wanted_by, sql, parameters)
+        filled = await self._read(wanted) if wanted else {}
         plan = await asyncio.to_thread(self._plan, sql, parameters, filled)
         return Result(plan.schema, _batches(plan))
 
@@ -76,24 +77,27 @@ class Engine:
             self._engine = DataFusion(TABLES, constants, memory_bytes_max=self._memory_bytes_max)
         return self._engine
 
-    def _tables_named_in(self, sql: str) -> set[str]:
+    def _wanted_by(self, sql: str, parameters: Sequence[object]) -> dict[str, "Wanted"]:
         engine = self._load()
         try:
-            return engine.tables_named_in(sql)
+            return engine.wanted_by(sql, parameters)
         except Exception as error:
             raise errors.of_engine(error) from None
 
-    async def _read(self, names: set[str]) -> dict[str, list[Any]]:
+    async def _read(self, wanted: dict[str, "Wanted"]) -> dict[str, list[Any]]:
+        from perdure.query.batches import batches_of
         from perdure.query.catalogue import TABLES
-        from perdure.query.datafusion import batches_of
         from perdure.query.table import Snapshot
 
-        tables = [TABLES[name] for name in names]
-        live: LiveById = await self._ask_live() if any(table.shows_live for table in tables) else {}
+        wants_live = any(TABLES[name].wants_live(parts) for name, parts in wanted.items())
+        live: LiveById = await self._ask_live() if wants_live else {}
 
         def read(tr: ReadTransaction) -> dict[str, list[Any]]:
             snapshot = Snapshot(tr, self._keyspace, live)
-            return {table.name: batches_of(table, table.read(snapshot)) for table in tables}
+            return {
+                name: batches_of(TABLES[name], TABLES[name].scan(snapshot, parts), parts, bytes_max=self._memory_bytes_max)
+                for name, parts in wanted.items()
+            }
 
         return await self._store.read(read)
 

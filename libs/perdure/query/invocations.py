@@ -1,239 +1,265 @@
-"""`sys_invocation`: one row per invocation. Source: shared/spec/sql.md, sections 3 and 4.3."""
+"""Invocations: `sys_invocation`, `sys_invocation_status`, `sys_invocation_state`, `sys_idempotency`.
 
-from collections.abc import Iterator
-from typing import Any, Final
+Source: shared/spec/sql.md, sections 1 and 4.1 to 4.3.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Final
 
 import msgspec
 
-from perdure.base.ids import InvocationId, format_invocation_id
+from perdure.base.ids import InvocationId
 from perdure.bus.messages import LiveInvocation
-from perdure.model.invocation import InvocationRecord, Source, Status
-from perdure.model.journal import Combinator, Future
-from perdure.model.result import Failure
-from perdure.model.target import HandlerType, Target
-from perdure.query.table import ColumnType, Row, Snapshot, Table
-from perdure.store.keyspace import range_of, unpack
+from perdure.model.invocation import InvocationRecord, Status
+from perdure.model.result import Failure, Success
+from perdure.query.places import id_text, invocations_wanted, partition_key_of, range_at
+from perdure.query.table import Column, ColumnType, Snapshot, Table, nothing
+from perdure.query.texts import failure_text, future_json, leaves_of, service_type_text, target_text, trace_id_of
+from perdure.query.wanted import Conditions, Wanted
+from perdure.store.keyspace import unpack
 
 _TEXT, _U32, _U64 = ColumnType.TEXT, ColumnType.U32, ColumnType.U64
 _TIMESTAMP, _DURATION = ColumnType.TIMESTAMP, ColumnType.DURATION
 
-_COLUMNS: Final = (
-    ("id", _TEXT),
-    ("vqueue_id", _TEXT),
-    ("target", _TEXT),
-    ("target_service_name", _TEXT),
-    ("target_service_key", _TEXT),
-    ("target_handler_name", _TEXT),
-    ("target_service_ty", _TEXT),
-    ("scope", _TEXT),
-    ("limit_key", _TEXT),
-    ("idempotency_key", _TEXT),
-    ("invoked_by", _TEXT),
-    ("invoked_by_service_name", _TEXT),
-    ("invoked_by_id", _TEXT),
-    ("invoked_by_subscription_id", _TEXT),
-    ("invoked_by_target", _TEXT),
-    ("restarted_from", _TEXT),
-    ("pinned_deployment_id", _TEXT),
-    ("pinned_service_protocol_version", _U32),
-    ("trace_id", _TEXT),
-    ("journal_size", _U32),
-    ("journal_commands_size", _U32),
-    ("created_at", _TIMESTAMP),
-    ("created_using_restate_version", _TEXT),
-    ("modified_at", _TIMESTAMP),
-    ("inboxed_at", _TIMESTAMP),
-    ("scheduled_at", _TIMESTAMP),
-    ("scheduled_start_at", _TIMESTAMP),
-    ("running_at", _TIMESTAMP),
-    ("completed_at", _TIMESTAMP),
-    ("completion_retention", _DURATION),
-    ("journal_retention", _DURATION),
-    ("suspended_waiting_for_completions", ColumnType.U32_LIST),
-    ("suspended_waiting_for_signals", ColumnType.U32_LIST),
-    ("suspended_waiting_future_json", _TEXT),
-    ("retry_count", _U64),
-    ("last_start_at", _TIMESTAMP),
-    ("next_retry_at", _TIMESTAMP),
-    ("last_attempt_deployment_id", _TEXT),
-    ("last_attempt_server", _TEXT),
-    ("last_failure", _TEXT),
-    ("last_failure_error_code", _TEXT),
-    ("last_failure_related_entry_index", _U64),
-    ("last_failure_related_entry_name", _TEXT),
-    ("last_failure_related_entry_type", _TEXT),
-    ("last_failure_related_command_index", _U64),
-    ("last_failure_related_command_name", _TEXT),
-    ("last_failure_related_command_type", _TEXT),
-    ("last_awaiting_on_future_json", _TEXT),
-    ("status", _TEXT),
-    ("completion_result", _TEXT),
-    ("completion_failure", _TEXT),
-)
-
-_STATUSES: Final = {
+_STORED: Final = {
     Status.SCHEDULED: "scheduled",
-    Status.INBOXED: "pending",
-    Status.INVOKED: "ready",
+    Status.INBOXED: "inboxed",
+    Status.INVOKED: "invoked",
     Status.SUSPENDED: "suspended",
     Status.PAUSED: "paused",
     Status.COMPLETED: "completed",
 }
-_COMBINATORS: Final = {
-    Combinator.UNKNOWN: "Unknown",
-    Combinator.FIRST_COMPLETED: "FirstCompleted",
-    Combinator.ALL_COMPLETED: "AllCompleted",
-    Combinator.FIRST_SUCCEEDED_OR_ALL_FAILED: "FirstSucceededOrAllFailed",
-    Combinator.ALL_SUCCEEDED_OR_FIRST_FAILED: "AllSucceededOrFirstFailed",
+_SHOWN: Final = _STORED | {Status.INBOXED: "pending", Status.INVOKED: "ready"}
+_NOT_STARTED: Final = {Status.SCHEDULED, Status.INBOXED}
+_decode: Final = msgspec.msgpack.Decoder(InvocationRecord).decode
+
+
+class Invocation:
+    """One invocation: what the store has, and what its invoker told if it is running."""
+
+    __slots__ = ("id", "live", "record")
+
+    def __init__(self, invocation_id: InvocationId, record: InvocationRecord, live: LiveInvocation | None) -> None:
+        self.id = invocation_id
+        self.record = record
+        self.live = live
+
+    @property
+    def status(self) -> str:
+        """The status with what only the invoker can tell."""
+        live = self.live
+        return live.status if live is not None and self.record.status is Status.INVOKED else _SHOWN[self.record.status]
+
+    @property
+    def awaited(self) -> tuple[list[int], list[int]] | None:
+        """Completions and signals that a suspended invocation waits for."""
+        record = self.record
+        return leaves_of(record.awaiting) if record.status is Status.SUSPENDED and record.awaiting is not None else None
+
+    @property
+    def entries(self) -> int | None:
+        """Number of journal entries; None before the start, and where the journal was removed."""
+        return None if self.record.status in _NOT_STARTED else self.record.journal_length or None
+
+
+def _of_record(name: str, column_type: ColumnType, of: Callable[[InvocationRecord], object]) -> Column[Invocation]:
+    return Column(name, column_type, lambda row: of(row.record))
+
+
+def _completion_result(record: InvocationRecord) -> str | None:
+    match record.result:
+        case None:
+            return None
+        case Success():
+            return "success"
+        case Failure():
+            return "failure"
+
+
+def _caller(record: InvocationRecord) -> str | None:
+    caller = record.source.invocation_id
+    return None if caller is None else id_text(caller)
+
+
+def _restarted_from(record: InvocationRecord) -> str | None:
+    original = record.source.restarted_from
+    return None if original is None else id_text(original)
+
+
+def _awaiting_json(row: Invocation) -> str | None:
+    return None if row.awaited is None or row.record.awaiting is None else future_json(row.record.awaiting)
+
+
+_ID: Final = Column[Invocation]("id", _TEXT, lambda row: id_text(row.id))
+_PARTITION_KEY: Final = Column[Invocation]("partition_key", _U64, lambda row: partition_key_of(row.id))
+_VQUEUE: Final = Column[Invocation]("vqueue_id", _TEXT, nothing)
+_TARGET: Final = (
+    _of_record("target", _TEXT, lambda record: target_text(record.target)),
+    _of_record("target_service_name", _TEXT, lambda record: record.target.service),
+    _of_record("target_service_key", _TEXT, lambda record: record.target.key),
+    _of_record("target_handler_name", _TEXT, lambda record: record.target.handler),
+    _of_record("target_service_ty", _TEXT, lambda record: service_type_text(record.target)),
+    Column[Invocation]("scope", _TEXT, nothing),
+    Column[Invocation]("limit_key", _TEXT, nothing),
+    _of_record("idempotency_key", _TEXT, lambda record: record.idempotency_key),
+)
+_INVOKED_BY: Final = _of_record("invoked_by", _TEXT, lambda record: record.source.kind)
+_INVOKED_BY_ID: Final = _of_record("invoked_by_id", _TEXT, _caller)
+_INVOKED_BY_SUBSCRIPTION: Final = _of_record("invoked_by_subscription_id", _TEXT, lambda record: record.source.subscription_id)
+_INVOKED_BY_SERVICE: Final = _of_record(
+    "invoked_by_service_name", _TEXT, lambda record: None if record.source.target is None else record.source.target.service
+)
+_INVOKED_BY_TARGET: Final = _of_record(
+    "invoked_by_target", _TEXT, lambda record: None if record.source.target is None else target_text(record.source.target)
+)
+_COURSE: Final = (
+    _of_record("restarted_from", _TEXT, _restarted_from),
+    _of_record("pinned_deployment_id", _TEXT, lambda record: None if record.pin is None else record.pin.deployment_id),
+    _of_record("pinned_service_protocol_version", _U32, lambda record: None if record.pin is None else record.pin.protocol_version),
+    _of_record("trace_id", _TEXT, lambda record: trace_id_of(record.traceparent)),
+    Column[Invocation]("journal_size", _U32, lambda row: row.entries),
+    Column[Invocation]("journal_commands_size", _U32, lambda row: None if row.entries is None else row.record.command_count),
+    _of_record("created_at", _TIMESTAMP, lambda record: record.created_at_ms),
+    Column[Invocation]("created_using_restate_version", _TEXT, nothing),
+    _of_record("modified_at", _TIMESTAMP, lambda record: record.modified_at_ms),
+    _of_record("inboxed_at", _TIMESTAMP, lambda record: record.inboxed_at_ms),
+    _of_record("scheduled_at", _TIMESTAMP, lambda record: record.scheduled_at_ms),
+    _of_record("scheduled_start_at", _TIMESTAMP, lambda record: record.execution_at_ms),
+    _of_record("running_at", _TIMESTAMP, lambda record: record.running_at_ms),
+    _of_record("completed_at", _TIMESTAMP, lambda record: record.completed_at_ms),
+    _of_record("completion_retention", _DURATION, lambda record: record.completion_retention_ms),
+    _of_record("journal_retention", _DURATION, lambda record: record.journal_retention_ms),
+    Column[Invocation](
+        "suspended_waiting_for_completions", ColumnType.U32_LIST, lambda row: None if row.awaited is None else row.awaited[0]
+    ),
+    Column[Invocation]("suspended_waiting_for_signals", ColumnType.U32_LIST, lambda row: None if row.awaited is None else row.awaited[1]),
+    Column[Invocation]("suspended_waiting_future_json", _TEXT, _awaiting_json),
+)
+_COMPLETION: Final = (
+    _of_record("completion_result", _TEXT, _completion_result),
+    _of_record("completion_failure", _TEXT, lambda record: failure_text(record.result) if isinstance(record.result, Failure) else None),
+)
+_LIVE: Final = {
+    "retry_count": Column[LiveInvocation]("retry_count", _U64, lambda live: live.retry_count),
+    "last_start_at": Column[LiveInvocation]("last_start_at", _TIMESTAMP, lambda live: live.last_start_at_ms),
+    "next_retry_at": Column[LiveInvocation]("next_retry_at", _TIMESTAMP, lambda live: live.next_retry_at_ms),
+    "last_attempt_deployment_id": Column[LiveInvocation]("last_attempt_deployment_id", _TEXT, lambda live: live.last_attempt_deployment_id),
+    "last_attempt_server": Column[LiveInvocation]("last_attempt_server", _TEXT, lambda live: live.last_attempt_server),
+    "last_failure": Column[LiveInvocation]("last_failure", _TEXT, lambda live: live.last_failure),
+    "last_failure_error_code": Column[LiveInvocation]("last_failure_error_code", _TEXT, lambda live: live.last_failure_code),
+    "command_index": Column[LiveInvocation]("last_failure_related_command_index", _U64, lambda live: live.related_command_index),
+    "command_name": Column[LiveInvocation]("last_failure_related_command_name", _TEXT, lambda live: live.related_command_name),
+    "command_type": Column[LiveInvocation]("last_failure_related_command_type", _TEXT, lambda live: live.related_command_type),
+    "entry_index": Column[LiveInvocation]("last_failure_related_entry_index", _U64, nothing),
+    "entry_name": Column[LiveInvocation]("last_failure_related_entry_name", _TEXT, nothing),
+    "entry_type": Column[LiveInvocation]("last_failure_related_entry_type", _TEXT, nothing),
+    "awaiting": Column[LiveInvocation]("last_awaiting_on_future_json", _TEXT, nothing),
 }
-_decoder: Final = msgspec.msgpack.Decoder(InvocationRecord)
+_FAILURE: Final = ("last_failure", "last_failure_error_code")
+_ENTRY: Final = ("entry_index", "entry_name", "entry_type")
+_COMMAND: Final = ("command_index", "command_name", "command_type")
 
 
-def target_text(target: Target) -> str:
-    """Return `Service/handler` or `Object/key/handler`, the key as it is."""
-    if target.key is None:
-        return f"{target.service}/{target.handler}"
-    return f"{target.service}/{target.key}/{target.handler}"
+def _lifted(name: str) -> Column[Invocation]:
+    column = _LIVE[name]
+    return Column(column.name, column.type, lambda row: None if row.live is None else column.of(row.live), is_live=True)
 
 
-def service_type_text(target: Target) -> str:
-    """Return `service`, `virtual_object` or `workflow`."""
-    if target.handler_type is HandlerType.PLAIN:
-        return "service"
-    return "workflow" if target.is_workflow else "virtual_object"
+def _told(name: str) -> Column[LiveInvocation]:
+    return msgspec.structs.replace(_LIVE[name], is_live=True)
 
 
-def failure_text(failure: Failure) -> str:
-    """Return `[code] message`."""
-    return f"[{failure.code}] {failure.message}"
+def _scan(snapshot: Snapshot, conditions: Conditions) -> Iterator[Invocation]:
+    """Yield invocations; those that have ended and those that have not lie apart, so a status tells where to look."""
+    wants_completed = conditions.allows("status", _STORED[Status.COMPLETED])
+    wants_others = conditions.equal.get("status") != frozenset({_STORED[Status.COMPLETED]})
+    for keys, beginning in invocations_wanted(snapshot, conditions, key_column="target_service_key"):
+        if wants_others:
+            yield from _scan_range(snapshot, keys.unfinished, beginning)
+        if wants_completed:
+            yield from _scan_range(snapshot, keys.invocation, beginning)
 
 
-def future_json(future: Future) -> str:
-    """Return the tree of what is waited for as JSON text."""
-    return msgspec.json.encode(_future_tree(future)).decode()
+def _scan_range(snapshot: Snapshot, key_of: Callable[[InvocationId], bytes], beginning: bytes) -> Iterator[Invocation]:
+    live = snapshot.live
+    for key, value in snapshot.scan(*range_at(key_of, beginning)):
+        invocation_id = unpack(key)[-1]
+        assert isinstance(invocation_id, bytes)
+        known = InvocationId(invocation_id)
+        yield Invocation(known, _decode(value), live.get(known))
 
 
-def _future_tree(future: Future) -> dict[str, Any]:  # JSON
-    leaves: list[dict[str, Any]] = [{"Single": {"CompletionId": completion_id}} for completion_id in future.completion_ids]
-    leaves += [{"Single": {"SignalIndex": index}} for index in future.signal_indexes]
-    leaves += [{"Single": {"SignalName": name}} for name in future.signal_names]
-    return {_COMBINATORS[future.combinator]: leaves + [_future_tree(nested) for nested in future.nested]}
+def _scan_state(snapshot: Snapshot, wanted: Wanted) -> Iterator[LiveInvocation]:
+    return iter(snapshot.live.values())
 
 
-def _leaves(future: Future) -> tuple[list[int], list[int]]:
-    completions, signals = list(future.completion_ids), list(future.signal_indexes)
-    for nested in future.nested:
-        more_completions, more_signals = _leaves(nested)
-        completions += more_completions
-        signals += more_signals
-    return completions, signals
+def _scan_idempotent(snapshot: Snapshot, wanted: Wanted) -> Iterator[Invocation]:
+    conditions = wanted.conditions
+    names = {"service_key": "target_service_key", "invocation_id": "id", "partition_key": "partition_key"}
+    stored = Conditions({names[name]: values for name, values in conditions.equal.items() if name in names})
+    return (row for row in _scan(snapshot, stored) if row.record.idempotency_key is not None)
 
 
-def _trace_id(traceparent: str | None) -> str | None:
-    parts = (traceparent or "").split("-")
-    return parts[1] if len(parts) == 4 else None
+SYS_INVOCATION: Final = Table[Invocation](
+    "sys_invocation",
+    (
+        _ID,
+        _VQUEUE,
+        *_TARGET,
+        _INVOKED_BY,
+        _INVOKED_BY_SERVICE,
+        _INVOKED_BY_ID,
+        _INVOKED_BY_SUBSCRIPTION,
+        _INVOKED_BY_TARGET,
+        *_COURSE,
+        *map(_lifted, ("retry_count", "last_start_at", "next_retry_at", "last_attempt_deployment_id", "last_attempt_server")),
+        *map(_lifted, (*_FAILURE, *_ENTRY, *_COMMAND, "awaiting")),
+        Column("status", _TEXT, lambda row: row.status, is_live=True),
+        *_COMPLETION,
+    ),
+    lambda snapshot, wanted: _scan(snapshot, wanted.conditions),
+)
 
+SYS_INVOCATION_STATUS: Final = Table[Invocation](
+    "sys_invocation_status",
+    (
+        _PARTITION_KEY,
+        _ID,
+        _VQUEUE,
+        _of_record("status", _TEXT, lambda record: _STORED[record.status]),
+        *_COMPLETION,
+        *_TARGET,
+        _INVOKED_BY,
+        _INVOKED_BY_ID,
+        _INVOKED_BY_SUBSCRIPTION,
+        _INVOKED_BY_SERVICE,
+        _INVOKED_BY_TARGET,
+        *_COURSE,
+    ),
+    lambda snapshot, wanted: _scan(snapshot, wanted.conditions),
+)
 
-def _caller(source: Source) -> Row:
-    caller_id = None if source.invocation_id is None else format_invocation_id(source.invocation_id)
-    is_restart = source.kind == "restart_as_new"
-    return (
-        source.kind,
-        None if source.target is None else source.target.service,
-        None if is_restart else caller_id,
-        source.subscription_id,
-        None if source.target is None else target_text(source.target),
-        caller_id if is_restart else None,
-    )
+SYS_INVOCATION_STATE: Final = Table[LiveInvocation](
+    "sys_invocation_state",
+    (
+        Column("partition_key", _U64, lambda live: partition_key_of(live.invocation_id), is_live=True),
+        Column("id", _TEXT, lambda live: id_text(live.invocation_id), is_live=True),
+        Column("in_flight", ColumnType.BOOL, lambda live: live.status == "running", is_live=True),
+        *map(_told, ("retry_count", "last_start_at", "last_attempt_deployment_id", "last_attempt_server", "next_retry_at")),
+        *map(_told, (*_FAILURE, *_COMMAND, *_ENTRY, "awaiting")),
+    ),
+    _scan_state,
+)
 
-
-def _awaited(record: InvocationRecord) -> Row:
-    if record.status is not Status.SUSPENDED or record.awaiting is None:
-        return (None, None, None)
-    completions, signals = _leaves(record.awaiting)
-    return (completions, signals, future_json(record.awaiting))
-
-
-def _completion(record: InvocationRecord) -> Row:
-    if record.result is None:
-        return (None, None)
-    if isinstance(record.result, Failure):
-        return ("failure", failure_text(record.result))
-    return ("success", None)
-
-
-def _attempts(live: LiveInvocation | None) -> Row:
-    if live is None:
-        return (None,) * 14
-    return (
-        live.retry_count,
-        live.last_start_at_ms,
-        live.next_retry_at_ms,
-        live.last_attempt_deployment_id,
-        live.last_attempt_server,
-        live.last_failure,
-        live.last_failure_code,
-        None,
-        None,
-        None,
-        live.related_command_index,
-        live.related_command_name,
-        live.related_command_type,
-        None,
-    )
-
-
-def _status(record: InvocationRecord, live: LiveInvocation | None) -> str:
-    return live.status if live is not None and record.status is Status.INVOKED else _STATUSES[record.status]
-
-
-def row_of(invocation_id: InvocationId, record: InvocationRecord, live: LiveInvocation | None) -> Row:
-    """Return the row of one invocation: what the store has, and what its invoker told if it is running."""
-    target = record.target
-    has_journal = record.journal_length > 0
-    return (
-        format_invocation_id(invocation_id),
-        None,
-        target_text(target),
-        target.service,
-        target.key,
-        target.handler,
-        service_type_text(target),
-        None,
-        None,
-        record.idempotency_key,
-        *_caller(record.source),
-        None if record.pin is None else record.pin.deployment_id,
-        None if record.pin is None else record.pin.protocol_version,
-        _trace_id(record.traceparent),
-        record.journal_length if has_journal else None,
-        record.command_count if has_journal else None,
-        record.created_at_ms,
-        None,
-        record.modified_at_ms,
-        record.inboxed_at_ms,
-        record.scheduled_at_ms,
-        record.execution_at_ms,
-        record.running_at_ms,
-        record.completed_at_ms,
-        record.completion_retention_ms,
-        record.journal_retention_ms,
-        *_awaited(record),
-        *_attempts(live),
-        _status(record, live),
-        *_completion(record),
-    )
-
-
-def _read(snapshot: Snapshot) -> Iterator[Row]:
-    for number in range(snapshot.partitions):
-        keys = snapshot.keyspace.partition(number)
-        for prefix in (keys.live, keys.invocations):
-            for key, value in snapshot.scan(*range_of(prefix)):
-                invocation_id = unpack(key)[-1]
-                assert isinstance(invocation_id, bytes)
-                known = InvocationId(invocation_id)
-                yield row_of(known, _decoder.decode(value), snapshot.live.get(known))
-
-
-SYS_INVOCATION: Final = Table("sys_invocation", _COLUMNS, _read, shows_live=True)
+SYS_IDEMPOTENCY: Final = Table[Invocation](
+    "sys_idempotency",
+    (
+        _PARTITION_KEY,
+        _of_record("service_name", _TEXT, lambda record: record.target.service),
+        _of_record("service_key", _TEXT, lambda record: record.target.key),
+        _of_record("service_handler", _TEXT, lambda record: record.target.handler),
+        _of_record("idempotency_key", _TEXT, lambda record: record.idempotency_key),
+        Column("invocation_id", _TEXT, lambda row: id_text(row.id)),
+    ),
+    _scan_idempotent,
+)

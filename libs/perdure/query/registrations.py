@@ -3,51 +3,41 @@
 from collections.abc import Iterator
 from typing import Final
 
-from perdure.query.table import ColumnType, Row, Snapshot, Table
-from perdure.registry.schema import read_schema
+from perdure.model.deployment import Deployment, Service
+from perdure.query.table import Column, ColumnType, Snapshot, Table
+from perdure.query.wanted import Wanted
 
 
-def _read_services(snapshot: Snapshot) -> Iterator[Row]:
-    for service in read_schema(snapshot.tr, snapshot.keyspace).services.values():
-        is_public = not service.options.ingress_private
-        yield (service.name, service.revision, is_public, service.service_type.value.lower(), service.deployment_id)
+def _scan_services(snapshot: Snapshot, wanted: Wanted) -> Iterator[Service]:
+    return iter(snapshot.schema.services.values())
 
 
-def _read_deployments(snapshot: Snapshot) -> Iterator[Row]:
-    for deployment in read_schema(snapshot.tr, snapshot.keyspace).deployments.values():
-        yield (
-            deployment.id,
-            "http" if deployment.lambda_arn is None else "lambda",
-            deployment.url if deployment.lambda_arn is None else deployment.lambda_arn,
-            deployment.created_at_ms,
-            deployment.protocol_version_min,
-            deployment.protocol_version_max,
-            sorted(deployment.services),
-        )
+def _scan_deployments(snapshot: Snapshot, wanted: Wanted) -> Iterator[Deployment]:
+    return iter(snapshot.schema.deployments.values())
 
 
-SYS_SERVICE: Final = Table(
+SYS_SERVICE: Final = Table[Service](
     "sys_service",
     (
-        ("name", ColumnType.TEXT),
-        ("revision", ColumnType.U64),
-        ("public", ColumnType.BOOL),
-        ("ty", ColumnType.TEXT),
-        ("deployment_id", ColumnType.TEXT),
+        Column("name", ColumnType.TEXT, lambda service: service.name),
+        Column("revision", ColumnType.U64, lambda service: service.revision),
+        Column("public", ColumnType.BOOL, lambda service: not service.options.ingress_private),
+        Column("ty", ColumnType.TEXT, lambda service: service.service_type.value.lower()),
+        Column("deployment_id", ColumnType.TEXT, lambda service: service.deployment_id),
     ),
-    _read_services,
+    _scan_services,
 )
 
-SYS_DEPLOYMENT: Final = Table(
+SYS_DEPLOYMENT: Final = Table[Deployment](
     "sys_deployment",
     (
-        ("id", ColumnType.TEXT),
-        ("ty", ColumnType.TEXT),
-        ("endpoint", ColumnType.TEXT),
-        ("created_at", ColumnType.TIMESTAMP),
-        ("min_service_protocol_version", ColumnType.U32),
-        ("max_service_protocol_version", ColumnType.U32),
-        ("services", ColumnType.TEXT_LIST),
+        Column("id", ColumnType.TEXT, lambda deployment: deployment.id),
+        Column("ty", ColumnType.TEXT, lambda deployment: "http" if deployment.lambda_arn is None else "lambda"),
+        Column("endpoint", ColumnType.TEXT, lambda deployment: deployment.lambda_arn or deployment.url),
+        Column("created_at", ColumnType.TIMESTAMP, lambda deployment: deployment.created_at_ms),
+        Column("min_service_protocol_version", ColumnType.U32, lambda deployment: deployment.protocol_version_min),
+        Column("max_service_protocol_version", ColumnType.U32, lambda deployment: deployment.protocol_version_max),
+        Column("services", ColumnType.TEXT_LIST, lambda deployment: sorted(deployment.services)),
     ),
-    _read_deployments,
+    _scan_deployments,
 )

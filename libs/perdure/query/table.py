@@ -1,22 +1,26 @@
-"""What a table is: names and types of its columns, and how its rows are read from one snapshot of the store.
+"""What a table is: its columns, and how its items are read from one snapshot of the store.
 
-Source: shared/spec/sql.md, section 2.
+A column computes its value from an item, so that only what a statement wants is computed. Source: shared/spec/sql.md, section 2.
 """
 
 import enum
 from collections.abc import Callable, Iterator, Mapping
-from typing import Final
+from functools import cached_property
+from typing import Final, Generic, TypeVar
 
 import msgspec
 
 from perdure.base.ids import InvocationId
 from perdure.base.limits import SCAN_ROWS_MAX
 from perdure.bus.messages import LiveInvocation
+from perdure.query.wanted import Wanted
+from perdure.registry.schema import Schema, read_schema
 from perdure.store.chunks import get_range_chunked
 from perdure.store.interface import ReadTransaction
 from perdure.store.keyspace import Keyspace
 
-Row = tuple[object, ...]
+Item = TypeVar("Item")
+Pair = tuple[bytes, bytes]
 LiveById = Mapping[InvocationId, LiveInvocation]
 
 
@@ -44,13 +48,18 @@ class Snapshot:
         self.keyspace = keyspace
         self.live = live
 
-    @property
+    @cached_property
     def partitions(self) -> int:
         """How many partitions the store has; 0 where nothing was ever written."""
         count = self.tr.get(self.keyspace.partition_count)
         return 0 if count is None else int(count)
 
-    def scan(self, begin: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
+    @cached_property
+    def schema(self) -> Schema:
+        """What is registered."""
+        return read_schema(self.tr, self.keyspace)
+
+    def scan(self, begin: bytes, end: bytes) -> Iterator[Pair]:
         """Yield the pairs of a range with whole values, page by page, so that only one page of raw values is held."""
         while pairs := get_range_chunked(self.tr, begin, end, limit=SCAN_ROWS_MAX):
             yield from pairs
@@ -58,17 +67,41 @@ class Snapshot:
                 return
             begin = pairs[-1][0] + _BEHIND_PIECES
 
+    def scan_rows(self, begin: bytes, end: bytes) -> Iterator[Pair]:
+        """Yield the pairs of a range of small rows, which are never cut into pieces."""
+        while pairs := self.tr.get_range(begin, end, limit=SCAN_ROWS_MAX):
+            yield from pairs
+            if len(pairs) < SCAN_ROWS_MAX:
+                return
+            begin = pairs[-1][0] + b"\x00"
+
 
 _BEHIND_PIECES: Final = b"\xff"
 """The pieces of a chunked value lie between its key and this."""
 
 
-class Table(msgspec.Struct, frozen=True):
+class Column(msgspec.Struct, Generic[Item], frozen=True):
+    """A column: what it is called, and how its value comes out of an item."""
+
+    name: str
+    type: ColumnType
+    of: Callable[[Item], object]
+    is_live: bool = False
+    """Whether it shows what invokers tell."""
+
+
+class Table(msgspec.Struct, Generic[Item], frozen=True):
     """A table of the catalogue."""
 
     name: str
-    columns: tuple[tuple[str, ColumnType], ...]
-    read: Callable[[Snapshot], Iterator[Row]]
-    """Yields rows with one value per column."""
-    shows_live: bool = False
-    """Whether `Snapshot.live` is wanted."""
+    columns: tuple[Column[Item], ...]
+    scan: Callable[[Snapshot, Wanted], Iterator[Item]]
+    """Yields at least the items that are wanted, each once; it may leave out any other."""
+
+    def wants_live(self, wanted: Wanted) -> bool:
+        """Whether a statement wants what only invokers know."""
+        return any(column.is_live and wanted.shows(column.name) for column in self.columns)
+
+
+def nothing(_item: object) -> None:
+    """Compute a column that is there because clients name it, and always null."""

@@ -127,7 +127,7 @@ def test_a_new_store_has_empty_tables(tmp_path: Path) -> None:
     [
         ("SELECT 1", False),
         ("SELECT * FROM sys_invocation", True),
-        ("SELECT 1 WHERE 'a' IN (SELECT id FROM sys_invocation)", True),
+        ("SELECT 1 WHERE 'a' IN (SELECT target FROM sys_invocation)", True),
         ("SELECT (SELECT count(*) FROM restate.public.SYS_INVOCATION)", True),
         ("WITH sys_invocation AS (SELECT 1) SELECT * FROM sys_invocation", False),
         ("SELECT 'sys_invocation'", False),

@@ -3,6 +3,7 @@
 from typing import Final
 
 import msgspec
+import structlog
 
 from perdure.bus.interface import Bus, NoResponders
 from perdure.bus.messages import LiveInvocation, LiveInvocations, decoder_of
@@ -11,10 +12,11 @@ from perdure.process.peers import Peers
 from perdure.query.table import LiveById
 
 _ANSWER_S_MAX: Final = 0.5
+_log = structlog.get_logger()
 
 
 class LiveSource:
-    """Asks all invokers that are alive; one that does not answer in time is left out."""
+    """Asks all invokers that are alive; one that does not answer in time is left out, and the log says so."""
 
     def __init__(self, bus: Bus, subjects: Subjects, peers: Peers) -> None:
         self._bus = bus
@@ -30,7 +32,9 @@ class LiveSource:
         try:
             answers = await self._bus.gather(self._subjects.live, b"", timeout_s=_ANSWER_S_MAX, replies_max=invokers)
         except (NoResponders, TimeoutError):
-            return {}
+            answers = []
+        if len(answers) < invokers:
+            _log.warning("invokers_did_not_tell", asked=invokers, answered=len(answers))
         return {each.invocation_id: each for answer in answers for each in self._decode(answer)}
 
     def _decode(self, answer: bytes) -> list[LiveInvocation]:

@@ -1,0 +1,92 @@
+"""`sys_journal`: the entries of all journals that are kept. Source: shared/spec/sql.md, section 4.4."""
+
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Final
+
+import msgspec
+
+from perdure.codec.service_protocol import AttemptEncoder
+from perdure.model.deployment import Service
+from perdure.model.journal import Completion, Entry, Input, Signal, StoredEntry
+from perdure.query.entry_json import ServiceOf, entry_type, full_json, lite_json
+from perdure.query.places import id_text, invocations_wanted, partition_key_of, range_at
+from perdure.query.table import Column, ColumnType, Snapshot, Table, nothing
+from perdure.query.wanted import Wanted
+from perdure.store.keyspace import unpack
+
+_TEXT, _U32, _U64 = ColumnType.TEXT, ColumnType.U32, ColumnType.U64
+_VERSION: Final = 2
+"""Of journals whose entries are commands and notifications."""
+_HEADER_BYTES: Final = 8
+"""Before each body on the wire."""
+
+_decode: Final = msgspec.msgpack.Decoder(StoredEntry).decode
+_frame: Final = AttemptEncoder(6).entry
+
+
+class JournalRow:
+    """One entry; decoded only if a column needs what is in it."""
+
+    def __init__(self, invocation_id: bytes, index: int, value: bytes, service_of: ServiceOf) -> None:
+        self.invocation_id = invocation_id
+        self.index = index
+        self._value = value
+        self.service_of = service_of
+
+    @cached_property
+    def stored(self) -> StoredEntry:
+        """The entry with its time."""
+        return _decode(self._value)
+
+    @property
+    def entry(self) -> Entry:
+        return self.stored.entry
+
+    @cached_property
+    def body(self) -> bytes:
+        """The message as the service protocol has it."""
+        return _frame(self.entry)[_HEADER_BYTES:]
+
+    @property
+    def name(self) -> str | None:
+        """The user's name of a command, empty where there is none; None for notifications."""
+        if isinstance(self.entry, Completion | Signal):
+            return None
+        return "" if isinstance(self.entry, Input) else self.entry.name
+
+
+def _scan(snapshot: Snapshot, wanted: Wanted) -> Iterator[JournalRow]:
+    def service_of(name: str) -> Service | None:
+        return snapshot.schema.services.get(name)
+
+    for keys, beginning in invocations_wanted(snapshot, wanted.conditions):
+        for key, value in snapshot.scan(*range_at(keys.journal, beginning)):
+            invocation_id, index = unpack(key)[-2:]
+            assert isinstance(invocation_id, bytes)
+            assert isinstance(index, int)
+            yield JournalRow(invocation_id, index, value, service_of)
+
+
+SYS_JOURNAL: Final = Table[JournalRow](
+    "sys_journal",
+    (
+        Column("partition_key", _U64, lambda row: partition_key_of(row.invocation_id)),
+        Column("id", _TEXT, lambda row: id_text(row.invocation_id)),
+        Column("index", _U32, lambda row: row.index),
+        Column("entry_type", _TEXT, lambda row: entry_type(row.entry)),
+        Column("name", _TEXT, lambda row: row.name),
+        Column("completed", ColumnType.BOOL, nothing),
+        Column("invoked_id", _TEXT, nothing),
+        Column("invoked_target", _TEXT, nothing),
+        Column("sleep_wakeup_at", ColumnType.TIMESTAMP, nothing),
+        Column("promise_name", _TEXT, nothing),
+        Column("raw", ColumnType.BYTES, lambda row: row.body),
+        Column("raw_length", _U64, lambda row: len(row.body)),
+        Column("version", _U32, lambda row: _VERSION),
+        Column("entry_json", _TEXT, lambda row: full_json(row.entry, row.service_of)),
+        Column("entry_lite_json", _TEXT, lambda row: lite_json(row.entry, row.service_of)),
+        Column("appended_at", ColumnType.TIMESTAMP, lambda row: row.stored.appended_at_ms),
+    ),
+    _scan,
+)

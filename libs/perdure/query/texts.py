@@ -1,0 +1,72 @@
+"""How records look as text and JSON. Source: shared/spec/sql.md, section 3."""
+
+from typing import Any, Final
+
+import msgspec
+
+from perdure.model.journal import Combinator, Future
+from perdure.model.result import Failure
+from perdure.model.target import HandlerType, Target
+
+_COMBINATORS: Final = {
+    Combinator.UNKNOWN: "Unknown",
+    Combinator.FIRST_COMPLETED: "FirstCompleted",
+    Combinator.ALL_COMPLETED: "AllCompleted",
+    Combinator.FIRST_SUCCEEDED_OR_ALL_FAILED: "FirstSucceededOrAllFailed",
+    Combinator.ALL_SUCCEEDED_OR_FIRST_FAILED: "AllSucceededOrFirstFailed",
+}
+
+
+def target_text(target: Target) -> str:
+    """Return `Service/handler` or `Object/key/handler`, the key as it is."""
+    if target.key is None:
+        return f"{target.service}/{target.handler}"
+    return f"{target.service}/{target.key}/{target.handler}"
+
+
+def service_type_text(target: Target) -> str:
+    """Return `service`, `virtual_object` or `workflow`."""
+    if target.handler_type is HandlerType.PLAIN:
+        return "service"
+    return "workflow" if target.is_workflow else "virtual_object"
+
+
+def failure_text(failure: Failure) -> str:
+    """Return `[code] message`."""
+    return f"[{failure.code}] {failure.message}"
+
+
+def utf8_text(value: bytes) -> str | None:
+    """Return bytes as text, None where they are none."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def trace_id_of(traceparent: str | None) -> str | None:
+    """Return the trace of a W3C `traceparent`."""
+    parts = (traceparent or "").split("-")
+    return parts[1] if len(parts) == 4 else None
+
+
+def future_json(future: Future) -> str:
+    """Return the tree of what is waited for as JSON text."""
+    return msgspec.json.encode(_future_tree(future)).decode()
+
+
+def _future_tree(future: Future) -> dict[str, Any]:  # JSON
+    leaves: list[dict[str, Any]] = [{"Single": {"CompletionId": completion_id}} for completion_id in future.completion_ids]
+    leaves += [{"Single": {"SignalIndex": index}} for index in future.signal_indexes]
+    leaves += [{"Single": {"SignalName": name}} for name in future.signal_names]
+    return {_COMBINATORS[future.combinator]: leaves + [_future_tree(nested) for nested in future.nested]}
+
+
+def leaves_of(future: Future) -> tuple[list[int], list[int]]:
+    """Return all completion ids and all signal indexes that a future waits for."""
+    completions, signals = list(future.completion_ids), list(future.signal_indexes)
+    for nested in future.nested:
+        more_completions, more_signals = leaves_of(nested)
+        completions += more_completions
+        signals += more_signals
+    return completions, signals
