@@ -1,7 +1,8 @@
-"""The few HTTP/2 frames that zttp 0.0.35 cannot write for a client, and two corrections of what it does write. Pure.
+"""The few HTTP/2 frames that zttp 0.0.35 cannot write for a client, and three corrections of what it does write. Pure.
 
-zttp has no way to send a PING, to choose window sizes, or to hold back the credit of one stream, and it names every
-request's scheme `https`. All of it can be mended on the bytes, because its output always ends at a frame's boundary.
+zttp has no way to send a PING, to choose window sizes, or to hold back the credit of one stream; it names every
+request's scheme `https`, and ends those without a body with an empty DATA frame. All of it can be mended on the bytes,
+because its output always ends at a frame's boundary.
 Source: RFC 9113, sections 4.1, 6.5, 6.7, 6.9; RFC 7541, 6.1 and 6.2.2.
 """
 
@@ -17,6 +18,9 @@ SETTINGS: Final = 0x4
 PING: Final = 0x6
 GOAWAY: Final = 0x7
 WINDOW_UPDATE: Final = 0x8
+
+END_STREAM: Final = 0x1
+"""A flag of HEADERS and DATA."""
 
 SETTING_ENABLE_PUSH: Final = 0x2
 SETTING_MAX_CONCURRENT_STREAMS: Final = 0x3
@@ -57,6 +61,14 @@ def with_http_scheme(head: bytes) -> bytes:
     shorter = len(_SCHEME_HTTPS) - len(_SCHEME_HTTP_INDEXED)
     length = int.from_bytes(head[:3], "big") - shorter
     return length.to_bytes(3, "big") + head[3:at] + _SCHEME_HTTP_INDEXED + head[at + len(_SCHEME_HTTPS) :]
+
+
+def with_end_of_stream(head: bytes) -> bytes:
+    """Return the HEADERS frame `head` of a request without a body, so that it ends its stream itself.
+
+    Not only for thrift: hypercorn gives up a whole connection at a DATA frame for a request that it has answered already.
+    """
+    return head[:4] + bytes((head[4] | END_STREAM,)) + head[5:]
 
 
 def withhold_credit(output: bytes, stream_ids: Container[int]) -> tuple[bytes, dict[int, int]]:

@@ -82,6 +82,11 @@ class Http2Connection(DeploymentConnection):
             self._loop.call_soon(exchange.fail, ExchangeFailure(FailureKind.CONNECT, message))
             return
         head = self._http2.data_to_send()
+        if exchange.method == b"GET":
+            exchange.is_ended = True
+            stream.end_message()
+            self._http2.data_to_send()
+            head = frames.with_end_of_stream(head)
         self._output.append(head if self._address.is_tls else frames.with_http_scheme(head))
         exchange.connection = self
         exchange.stream = stream
@@ -93,7 +98,7 @@ class Http2Connection(DeploymentConnection):
             self._retire()
         if exchange.parked:
             self._pump(exchange)
-        elif exchange.is_ended:
+        elif exchange.is_ended and exchange.method != b"GET":
             stream.end_message()
         self._flush_soon()
 
@@ -177,9 +182,6 @@ class Http2Connection(DeploymentConnection):
             return
         if not self._flush_is_due:
             self._flush()
-
-    def eof_received(self) -> bool:
-        return False
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._end(exc)

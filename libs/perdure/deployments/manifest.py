@@ -20,7 +20,7 @@ from perdure.model.target import HandlerType, ServiceType
 
 MEDIA_TYPES: Final = tuple(f"application/vnd.restate.endpointmanifest.v{version}+json" for version in (1, 2, 3, 4))
 
-PROTOCOL_VERSION_MIN: Final = 5
+PROTOCOL_VERSION_MIN: Final = 1
 PROTOCOL_VERSION_MAX: Final = 7
 """The service protocol versions that a deployment may be registered with."""
 

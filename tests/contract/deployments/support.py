@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from typing import Any, TypeVar, cast
 from urllib.parse import quote
 
@@ -23,6 +23,7 @@ from perdure.deployments.interface import DeploymentClient, Exchange, ExchangeFa
 from perdure.deployments.settings import ClientSettings
 from perdure.model.deployment import Deployment, ProtocolMode
 from perdure.model.journal import Input
+from tests.contract.deployments.certificates import Certificates
 
 T = TypeVar("T")
 TEST_SECONDS_MAX = 20
@@ -290,14 +291,19 @@ async def byte_server(serve: Callable[[asyncio.StreamReader, asyncio.StreamWrite
 
 
 @contextlib.asynccontextmanager
-async def hypercorn_server(app: Any) -> AsyncIterator[int]:
-    """A real ASGI server around `app` that speaks HTTP/1.1 and h2c; gives its port."""
+async def hypercorn_server(
+    app: Any, *, certificates: Certificates | None = None, alpn: Sequence[str] = ("h2", "http/1.1")
+) -> AsyncIterator[int]:
+    """A real ASGI server around `app` that speaks HTTP/1.1 and h2c, or TLS with what `alpn` says; gives its port."""
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
     listening.listen()
     port = listening.getsockname()[1]
     config = hypercorn.config.Config()
     config.bind = [f"fd://{listening.detach()}"]
+    if certificates is not None:
+        config.certfile, config.keyfile = str(certificates.certificate), str(certificates.key)
+        config.alpn_protocols = list(alpn)
     config.accesslog = None
     config.errorlog = None
     stopping = asyncio.Event()

@@ -1,5 +1,8 @@
 """The corrections of zttp's output, held against what zttp really writes."""
 
+import h2.config
+import h2.connection
+import h2.events
 import zttp
 from hypothesis import given
 from hypothesis import strategies as st
@@ -43,3 +46,11 @@ def test_withheld_credit_is_exactly_that_of_the_chosen_streams(written: list[tup
     assert kept == b"".join(as_frame(*one) for one in written if not (one[2] and one[0] in chosen))
     assert sum(withheld.values()) == sum(number for stream_id, number, is_credit in written if is_credit and stream_id in chosen)
     assert set(withheld) <= chosen
+
+
+def test_a_request_head_that_ends_its_stream_is_a_whole_request() -> None:
+    head = frames.with_end_of_stream(frames.with_http_scheme(request_head([(b"host", b"h")])))
+    server = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
+    events = server.receive_data(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frames.frame(frames.SETTINGS, 0, b"") + head)
+    kinds = [type(event) for event in events]
+    assert kinds[-2:] == [h2.events.RequestReceived, h2.events.StreamEnded]
