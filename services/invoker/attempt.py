@@ -11,7 +11,7 @@ import xxhash
 
 from perdure.base.errors import RemoteProtocolError
 from perdure.base.ids import format_invocation_id
-from perdure.codec.service_protocol import AttemptDecoder, AttemptEncoder
+from perdure.codec.service_protocol import Codec
 from perdure.codec.service_protocol.events import AttemptEvent, AwaitingOn, CommandSent, Failed, RunProposed, Suspended
 from perdure.deployments.interface import DeploymentClient, Exchange, ExchangeFailure, FailureKind, HeaderList
 from perdure.model.deployment import Deployment, ProtocolMode
@@ -33,12 +33,12 @@ _FAILURE_CODE: Final = {415: 415}
 class Plan:
     """What an attempt is made with: decided before it opens."""
 
-    __slots__ = ("deployment", "encoder", "options", "version")
+    __slots__ = ("decoder", "deployment", "encoder", "options", "version")
 
-    def __init__(self, deployment: Deployment, version: int, encoder: AttemptEncoder, options: EffectiveOptions) -> None:
+    def __init__(self, deployment: Deployment, version: int, codec: Codec, options: EffectiveOptions) -> None:
         self.deployment = deployment
         self.version = version
-        self.encoder = encoder
+        self.encoder, self.decoder = codec
         self.options = options
 
 
@@ -107,7 +107,7 @@ class Attempt:
         self.plan = plan
         self.state = state
         self.is_done = False
-        self._decoder = AttemptDecoder(plan.version, message_bytes_max=host.message_bytes_max)
+        self._decoder = plan.decoder
         self._exchange: Exchange
         self._is_duplex = plan.deployment.protocol_mode is ProtocolMode.BIDI_STREAM and plan.options.inactivity_timeout_ms > 0
         self._has_ended_request = False

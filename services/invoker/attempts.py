@@ -6,7 +6,7 @@ from typing import Final, Protocol
 
 from perdure.base.clock import Clock, Random
 from perdure.base.ids import InvocationId
-from perdure.codec.service_protocol import AttemptEncoder, negotiate
+from perdure.codec.service_protocol import codec_for, negotiate
 from perdure.deployments.interface import DeploymentClient
 from perdure.model.deployment import Deployment, Handler
 from perdure.model.invocation import AttemptTimings
@@ -76,7 +76,6 @@ class Attempts:
         self._open: dict[InvocationId, Attempt] = {}
         self._waiting: deque[tuple[StartAttempt, float]] = deque()
         self._opening: set[asyncio.Task[None]] = set()
-        self._encoders: dict[int, AttemptEncoder] = {}
 
     @property
     def schema(self) -> Schema:
@@ -177,10 +176,7 @@ class Attempts:
             options = effective_options(service, Handler(target.handler, target.handler_type), defaults=self._defaults)
         else:
             options = self._options.of(schema, service, handler)
-        encoder = self._encoders.get(version)
-        if encoder is None:
-            encoder = self._encoders[version] = AttemptEncoder(version)
-        return Plan(deployment, version, encoder, options)
+        return Plan(deployment, version, codec_for(version, message_bytes_max=self.message_bytes_max), options)
 
     # Out to open attempts.
 
@@ -251,5 +247,5 @@ def _negotiated(deployment: Deployment) -> int:
     version = negotiate(deployment.protocol_version_min, deployment.protocol_version_max)
     if version is None:
         text = f"deployment {deployment.id} speaks protocol {deployment.protocol_version_min} to {deployment.protocol_version_max}"
-        raise _Refused(AttemptError(500, f"{text}, this server 5 to 6", "RT0013"))
+        raise _Refused(AttemptError(500, f"{text}, this server 1 to 6", "RT0013"))
     return version

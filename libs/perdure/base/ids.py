@@ -20,6 +20,8 @@ SERVICE_BUCKETS: Final = 512
 WINDOW_BITS: Final = 3
 """Invocations without key of the same 8 ms share a bucket."""
 CANCEL_SIGNAL: Final = 1
+AWAKEABLE_OFFSET: Final = 16
+"""The signal of an old awakeable (`prom_1…`) is the index of its entry and so much."""
 _SIGNAL_SUFFIX = struct.Struct(">I")
 
 
@@ -155,19 +157,21 @@ def format_awakeable_id(invocation: InvocationId, signal: int) -> str:
 
 
 def parse_awakeable_id(text: str) -> tuple[InvocationId, int]:
-    """Return the invocation and the signal index of `sign_1…`.
+    """Return the invocation and the signal index of `sign_1…`, or of `prom_1…`: so protocol versions 1 to 3 wrote it.
 
     Raises:
         InvalidId: With the reason.
     """
-    body = _body(text, "sign")
+    is_old = text.startswith("prom_")
+    body = _body(text, "prom" if is_old else "sign")
     try:
         raw = base64.b64decode(body + "=" * (-len(body) % 4), altchars=b"-_", validate=True)
     except ValueError:
         raise InvalidId("bad length") from None
     if len(raw) != 28:
         raise InvalidId("bad length")
-    return InvocationId(raw[:24]), _SIGNAL_SUFFIX.unpack(raw[24:])[0]
+    number: int = _SIGNAL_SUFFIX.unpack(raw[24:])[0]
+    return InvocationId(raw[:24]), number + AWAKEABLE_OFFSET if is_old else number
 
 
 _PREFIXES: Final = frozenset({"inv", "dp", "sub", "snap", "prom", "sign", "mut", "vq"})

@@ -1,4 +1,4 @@
-"""What a deployment sends during an attempt: bytes in, events out.
+"""What a deployment sends during an attempt of version 4 or later: bytes in, events out.
 
 Source: shared/spec/service-protocol.md, sections 3 to 6. Holds at most one incomplete frame.
 """
@@ -10,15 +10,14 @@ from google.protobuf.message import DecodeError
 from perdure.base.errors import RemoteProtocolError
 from perdure.codec.service_protocol import messages_pb2 as wire
 from perdure.codec.service_protocol.commands import DECODERS
+from perdure.codec.service_protocol.errors import attempt_error
 from perdure.codec.service_protocol.events import AttemptEvent, AwaitingOn, CommandSent, Ended, Failed, RunProposed, Suspended
 from perdure.codec.service_protocol.frames import FRAME_SLACK_BYTES, FrameDecoder, MessageType, name_of
-from perdure.codec.service_protocol.parts import decode_code, decode_failure, decode_future, has_leaf, missing
-from perdure.codec.service_protocol.versions import VERSION_MAX, VERSION_MIN
+from perdure.codec.service_protocol.parts import decode_failure, decode_future, has_leaf, missing
+from perdure.codec.service_protocol.versions import COMMANDS_VERSION_MIN, VERSION_MAX
 from perdure.model.journal import AttemptError, ErrorBehavior, Future, RunProposal
 from perdure.model.result import Outcome, Success
 
-_DOC_CODES: Final = {570: "RT0016", 571: "RT0012"}
-_DOC_CODE_DEFAULT: Final = "RT0007"
 _BEHAVIORS: Final = {int(behavior): behavior for behavior in ErrorBehavior}
 _SERVER_SENDS: Final = frozenset(
     {MessageType.START, MessageType.COMMAND_ACK, MessageType.PROPOSE_RUN_COMPLETION_ACK} | {code for code in MessageType if code >= 0x8000}
@@ -36,7 +35,7 @@ class AttemptDecoder:
     """
 
     def __init__(self, version: int, *, message_bytes_max: int) -> None:
-        assert VERSION_MIN <= version <= VERSION_MAX
+        assert COMMANDS_VERSION_MIN <= version <= VERSION_MAX
         self._frames = FrameDecoder(payload_bytes_max=message_bytes_max + FRAME_SLACK_BYTES)
         self._has_futures = version >= 7
         self._has_ended = False
@@ -108,17 +107,8 @@ class AttemptDecoder:
     def _decode_error(self, payload: bytes) -> AttemptError:
         message = wire.Error.FromString(payload)
         behavior = _BEHAVIORS.get(message.behavior, ErrorBehavior.RETRY) if self._has_futures else ErrorBehavior.RETRY
-        return AttemptError(
-            code=decode_code(message.code),
-            message=message.message,
-            doc_code=_DOC_CODES.get(message.code, _DOC_CODE_DEFAULT),
-            stacktrace=message.stacktrace,
-            related_command_index=message.related_command_index if message.HasField("related_command_index") else None,
-            related_command_name=message.related_command_name if message.HasField("related_command_name") else None,
-            related_command_type=name_of(message.related_command_type) if message.HasField("related_command_type") else None,
-            next_retry_delay_ms=message.next_retry_delay if message.HasField("next_retry_delay") else None,
-            behavior=behavior,
-        )
+        index = message.related_command_index if message.HasField("related_command_index") else None
+        return attempt_error(message, name_of=name_of, command_index=index, behavior=behavior)
 
 
 def _decode_proposal(payload: bytes, *, wants_ack: bool) -> RunProposal:

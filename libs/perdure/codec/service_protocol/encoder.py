@@ -1,4 +1,4 @@
-"""What the server sends during an attempt: the start, the replayed journal, live notifications and acknowledgements.
+"""What the server sends during an attempt of version 4 or later: the start, the replayed journal, live notifications and acknowledgements.
 
 Source: shared/spec/service-protocol.md, sections 3 to 5.
 """
@@ -11,7 +11,7 @@ from perdure.codec.service_protocol import messages_pb2 as wire
 from perdure.codec.service_protocol.commands import ENCODERS
 from perdure.codec.service_protocol.frames import HEADER, MessageType, encode_frame
 from perdure.codec.service_protocol.parts import encode_result
-from perdure.codec.service_protocol.versions import VERSION_MAX, VERSION_MIN, content_type_of
+from perdure.codec.service_protocol.versions import COMMANDS_VERSION_MIN, VERSION_MAX, content_type_of
 from perdure.model.journal import Command, Completion, CompletionType, Entry, Notification, Signal
 from perdure.model.result import InvocationIdResult, StateKeys
 
@@ -25,7 +25,7 @@ class AttemptEncoder:
     """
 
     def __init__(self, version: int) -> None:
-        assert VERSION_MIN <= version <= VERSION_MAX
+        assert COMMANDS_VERSION_MIN <= version <= VERSION_MAX
         self.content_type = content_type_of(version)
         self._has_metadata = version >= 6
         self._has_idempotency_key = version >= 7

@@ -6,7 +6,7 @@ Source: shared/spec/service-protocol.md, section 3. Holds at most one incomplete
 
 import enum
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from perdure.base.errors import RemoteProtocolError
@@ -105,10 +105,12 @@ class FrameDecoder:
 
     Args:
         payload_bytes_max: A header that announces this much or more raises `FrameTooLarge`, which bounds the memory of a stream.
+        name_of: Names type codes in errors.
     """
 
-    def __init__(self, *, payload_bytes_max: int) -> None:
+    def __init__(self, *, payload_bytes_max: int, name_of: Callable[[int], str] = name_of) -> None:
         assert payload_bytes_max > 0
+        self._name_of = name_of
         self._payload_bytes_max = payload_bytes_max
         self._buffer = bytearray()
 
@@ -127,7 +129,7 @@ class FrameDecoder:
         while size - start >= 8:
             code, flags, length = HEADER.unpack_from(source, start)
             if length >= self._payload_bytes_max:
-                raise FrameTooLarge(f"message {name_of(code)} of {length} bytes, limit {self._payload_bytes_max}")
+                raise FrameTooLarge(f"message {self._name_of(code)} of {length} bytes, limit {self._payload_bytes_max}")
             end = start + 8 + length
             if end > size:
                 break

@@ -1,8 +1,10 @@
-"""Versions of the service protocol. Source: shared/spec/service-protocol.md, section 2.6."""
+"""Versions of the service protocol. Source: shared/spec/service-protocol.md, sections 2.6 and 8."""
 
 from typing import Final
 
-VERSION_MIN: Final = 5
+VERSION_MIN: Final = 1
+COMMANDS_VERSION_MIN: Final = 4
+"""From here on a journal is commands and notifications; before, entries with results."""
 VERSION_MAX: Final = 7
 SERVER_VERSION_DEFAULT: Final = 6
 """The highest version that new invocations are pinned to; 7 is opt-in, as it cannot be undone."""
