@@ -11,6 +11,8 @@ import pytest
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 MODULE_LINES_MAX: Final = 400
+TEST_MODULE_LINES_MAX: Final = 600
+"""Tests may hold long tables of cases."""
 FUNCTION_LINES_MAX: Final = 70
 BANNED_NAMES: Final = {"util", "utils", "common", "helper", "helpers", "manager", "managers", "misc"}
 TOP_LEVEL: Final = {
@@ -44,8 +46,9 @@ def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
 
 
 def test_no_module_is_longer_than_the_house_allows() -> None:
-    lengths = {str(path): len((ROOT / path).read_text().splitlines()) for path in MODULES}
-    assert {path: length for path, length in lengths.items() if length > MODULE_LINES_MAX} == {}
+    lengths = {path: len((ROOT / path).read_text().splitlines()) for path in MODULES}
+    limits = {path: TEST_MODULE_LINES_MAX if path.parts[0] == "tests" else MODULE_LINES_MAX for path in MODULES}
+    assert {str(path): length for path, length in lengths.items() if length > limits[path]} == {}
 
 
 def test_every_function_fits_a_screen() -> None:

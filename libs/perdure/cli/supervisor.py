@@ -22,7 +22,7 @@ from perdure.process import notify, parent
 
 BACKOFF_S_MIN: Final = 0.1
 BACKOFF_S_MAX: Final = 5.0
-STEADY_S: Final = 10.0
+STEADY_S: Final = 1.0
 """A program that lived this long starts with the shortest backoff again."""
 
 WRONG_SETTING: Final = 2

@@ -16,8 +16,9 @@ from perdure.base.clock import Clock
 from perdure.deployments.interface import ExchangeFailure, FailureKind, HeaderList, Receiver
 from perdure.model.deployment import Deployment
 from perdure.sim import wire
-from perdure.sim.endpoint import EndpointAttempt, Handler, Observer, StepLog
+from perdure.sim.endpoint import EndpointAttempt, Handler, Observer
 from perdure.sim.loop import VirtualProcess
+from perdure.sim.steps import StepLog
 
 _STATUSES: Final = (404, 413, 415, 429, 500, 502, 503, 504)
 

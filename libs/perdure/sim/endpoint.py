@@ -16,6 +16,7 @@ from perdure.base.ids import CANCEL_SIGNAL, InvocationId, format_awakeable_id
 from perdure.codec.service_protocol import messages_pb2 as pb
 from perdure.sim import wire
 from perdure.sim.loop import VirtualProcess, within
+from perdure.sim.steps import StepLog
 
 _FIRST_AWAKEABLE: Final = 17
 
@@ -35,34 +36,6 @@ class RetryableError(Exception):
 
 class _Suspended(Exception):
     """The handler waits for something that this attempt cannot bring."""
-
-
-class StepLog:
-    """Which steps ran and which were acknowledged, over all attempts of all invocations, and what contradicts the rules."""
-
-    def __init__(self) -> None:
-        self.executions: dict[tuple[InvocationId, int], int] = {}
-        """invocation, completion id -> how often the step's closure ran"""
-        self.violations: list[str] = []
-        self._acknowledged_at: dict[tuple[InvocationId, int], int] = {}
-        self._clock = 0
-
-    def tick(self) -> int:
-        """Return the next instant of the log's own logical time."""
-        self._clock += 1
-        return self._clock
-
-    def execute(self, invocation: InvocationId, completion_id: int, attempt_started: int) -> None:
-        """Note that a step runs, in an attempt that began at `attempt_started`."""
-        step = (invocation, completion_id)
-        self.executions[step] = self.executions.get(step, 0) + 1
-        acknowledged = self._acknowledged_at.get(step)
-        if acknowledged is not None and acknowledged < attempt_started:
-            self.violations.append(f"step {completion_id} of {invocation.hex()} ran again after its result was acknowledged")
-
-    def acknowledge(self, invocation: InvocationId, completion_id: int) -> None:
-        """Note that the server answered with the step's result."""
-        self._acknowledged_at.setdefault((invocation, completion_id), self.tick())
 
 
 class Observer:
