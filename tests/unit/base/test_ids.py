@@ -79,7 +79,13 @@ def test_what_is_no_invocation_id_is_refused_with_its_reason(text: str, reason: 
     assert str(refused.value) == reason
 
 
-@pytest.mark.parametrize("text", ["sign_1", "sign_1AQID", "sign_1" + "A" * 40, "sign_1" + "A" * 37 + "!", "sign_1" + "é" * 38])
+@given(st.binary(min_size=24, max_size=24), st.integers(0, 2**28))
+def test_an_old_awakeable_is_the_signal_of_its_entry(raw: bytes, index: int) -> None:
+    old = "prom" + ids.format_awakeable_id(ids.InvocationId(raw), index).removeprefix("sign")
+    assert ids.parse_awakeable_id(old) == (raw, index + ids.AWAKEABLE_OFFSET)
+
+
+@pytest.mark.parametrize("text", ["sign_1", "prom_1", "prom_1AQID", "sign_1AQID", "sign_1" + "A" * 40, "sign_1" + "A" * 37 + "!", "sign_1" + "é" * 38])
 def test_what_is_no_awakeable_id_is_refused(text: str) -> None:
     with pytest.raises(ids.InvalidId, match="bad length"):
         ids.parse_awakeable_id(text)

@@ -134,12 +134,13 @@ class EntryDecoder:
                 raise RemoteProtocolError(f"message of unknown type {entry_name_of(code)}")
 
     def _future(self, message: wire.Suspension) -> Future:
-        """Return what any one of the entries resolves, or a cancellation that the handler has not been told of."""
+        """Return what any one of the entries resolves, or a cancellation that the handler does not know of."""
         indexes, ledger = message.entry_indexes, self._ledger
         if not indexes:
             raise RemoteProtocolError("message Suspension that waits for nothing")
         signals = tuple(signal_of(index) for index in indexes if index in ledger.awakeables)
+        knows_cancellation = ledger.is_cancelled and ledger.cancelled.isdisjoint(indexes)
         return Future(
             completion_ids=tuple(ledger.answered_by.get(index, index) for index in indexes if index not in ledger.awakeables),
-            signal_indexes=signals if ledger.is_cancelled else (*signals, CANCEL_SIGNAL),
+            signal_indexes=signals if knows_cancellation else (*signals, CANCEL_SIGNAL),
         )

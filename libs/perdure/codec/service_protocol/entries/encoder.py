@@ -177,22 +177,24 @@ class EntryEncoder:
         return []
 
     def _cancel(self, index: int) -> Failure:
-        callee = self._ledger.callees.get(index)
+        ledger = self._ledger
+        ledger.cancelled.add(index)
+        callee = ledger.callees.get(index)
         if callee is not None:
-            self._ledger.to_cancel.append(callee)
+            ledger.to_cancel.append(callee)
         return CANCELED
 
     # Replay.
 
     def _replay(self, known: list[Entry]) -> bytes:
-        proposed = {entry.completion_id for entry in known if isinstance(entry, Completion) and entry.completion_type is CompletionType.RUN}
+        whole_runs = _whole_runs(known)
         entries: list[Command] = []
         results: dict[int, Result] = {}
-        for entry in known:
+        for position, entry in enumerate(known):
             if isinstance(entry, Signal):
                 results.update(self._signal_answers(entry))
             elif not isinstance(entry, Completion):
-                if self._is_entry(entry, proposed):
+                if self._is_entry(entry, is_whole=position in whole_runs):
                     results.update(self._replay_command(entry))
                     entries.append(entry)
             elif entry.completion_type is CompletionType.RUN:
@@ -204,13 +206,13 @@ class EntryEncoder:
         frames += [self._encode_entry(entry, results.get(index)) for index, entry in enumerate(entries)]
         return b"".join(frames)
 
-    def _is_entry(self, command: Command, proposed: set[int]) -> bool:
+    def _is_entry(self, command: Command, *, is_whole: bool) -> bool:
         """Whether the deployment knows a command as an entry; note it where not."""
         ledger = self._ledger
         if isinstance(command, SendSignal) and command.name == CASCADE_NAME:
             if command.target_invocation_id in ledger.to_cancel:
                 ledger.to_cancel.remove(command.target_invocation_id)
-        elif not isinstance(command, Run) or mark_of(command.completion_id) == Mark.AWAKEABLE or command.completion_id in proposed:
+        elif not isinstance(command, Run) or mark_of(command.completion_id) == Mark.AWAKEABLE or is_whole:
             return True
         # Else a run was cut off from its proposal, as a restart from a prefix does: the deployment runs it again.
         ledger.skip()
@@ -250,6 +252,18 @@ class EntryEncoder:
         if mark == Mark.AWAKEABLE:
             return encode_entry_frame(EntryType.AWAKEABLE, payload, is_completed=result is not None)
         return encode_entry_frame(EntryType.RUN, payload)
+
+
+def _whole_runs(known: list[Entry]) -> set[int]:
+    """Return the positions of runs that a proposal follows."""
+    begun: dict[int, int] = {}
+    whole: set[int] = set()
+    for position, entry in enumerate(known):
+        if isinstance(entry, Run):
+            begun[entry.completion_id] = position
+        elif isinstance(entry, Completion) and entry.completion_type is CompletionType.RUN and entry.completion_id in begun:
+            whole.add(begun[entry.completion_id])
+    return whole
 
 
 def _completions(answers: _Answers) -> bytes:

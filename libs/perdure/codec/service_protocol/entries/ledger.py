@@ -81,6 +81,8 @@ class Ledger:
         self.callees: dict[int, str] = {}
         """Index of a call -> id of the invocation, as soon as the call is durable."""
         self.is_cancelled = False
+        self.cancelled: set[int] = set()
+        """Entries that a cancellation completed."""
         self.to_cancel: list[str] = []
         """Callees that a cancellation is still to be passed to."""
         self._skipped: list[int] = []
