@@ -60,8 +60,6 @@ def check_callable(entry: HandlerEntry) -> None:
     """Refuse handlers that the ingress may not call."""
     if not entry.is_public:
         raise refusals.not_public()
-    if entry.deprecated_deployment_id is not None:
-        raise refusals.deprecated(entry.service, entry.deprecated_deployment_id)
 
 
 def read_headers(raw: RawHeaders, entry: HandlerEntry) -> RequestHeaders:

@@ -177,15 +177,12 @@ class Answers:
                 raise _unexpected(reply)
 
     async def _complete_awakeable(self, route: CompleteAwakeable, receive: Receive) -> Response:
-        target = awakeable_target(route.awakeable_id)
+        invocation_id, signal = awakeable_target(route.awakeable_id)
         body = await self._body(receive)
-        if target is None:
-            return responses.accepted()
         result = Success(body) if route.is_resolve else Failure(500, body.decode("utf-8", "replace"))
         blob_id = None
         if isinstance(result, Success) and len(body) > BUS_BODY_BYTES_MAX:
             result, blob_id = Success(b""), await self._blobs.put(body)
-        invocation_id, signal = target
         request_id = self._waiting.next_request_id()
         reply = await self._ask(messages.SendSignalTo(request_id, invocation_id, signal, None, result, blob_id), receive)
         if not isinstance(reply, messages.Accepted | messages.NotFound):
@@ -224,29 +221,24 @@ class Answers:
         return body
 
 
-def awakeable_target(text: str) -> tuple[InvocationId, int] | None:
-    """Return the invocation and signal of an awakeable; None for the old form, whose invocations cannot exist here.
+def awakeable_target(text: str) -> tuple[InvocationId, int]:
+    """Return the invocation and signal of an awakeable.
 
     Raises:
         Refused: The id is of neither form; the reason is that of the old one.
     """
     try:
         return parse_awakeable_id(text)
-    except InvalidId:
-        pass
-    try:
-        parse_awakeable_id(_as_signal(text))
     except InvalidId as error:
-        raise refusals.bad_awakeable_id(text, str(error)) from None
-    return None
+        raise refusals.bad_awakeable_id(text, str(error) if text.startswith("prom_") else _why_not_old(text)) from None
 
 
-def _as_signal(text: str) -> str:
-    """Turn `prom_…` into `sign_…`: both have one layout. Anything else must fail as not `prom`."""
-    if text.startswith("prom_"):
-        return "sign_" + text.removeprefix("prom_")
-    parse_resource_id("prom", text)
-    raise InvalidId("bad length")
+def _why_not_old(text: str) -> str:
+    try:
+        parse_resource_id("prom", text)
+    except InvalidId as error:
+        return str(error)
+    raise AssertionError(f"{text} begins otherwise")
 
 
 def _require(method: str, allowed: str) -> None:

@@ -3,17 +3,12 @@
 Source: shared/spec/ingress.md, sections 2 and 8.
 """
 
-from typing import Final
-
 import msgspec
 
 from perdure.model.deployment import Handler, InputRules, OutputRules, Service
 from perdure.model.target import HandlerType, ServiceType
 from perdure.registry.options import Retention, ServerDefaults, effective_options
 from perdure.registry.schema import Schema
-
-PROTOCOL_VERSION_MIN: Final = 5
-"""Deployments that speak only older versions are deprecated."""
 
 
 class AnyInput(msgspec.Struct, frozen=True):
@@ -48,7 +43,6 @@ class HandlerEntry(msgspec.Struct, frozen=True):
     is_workflow: bool
     is_keyed: bool
     is_public: bool
-    deprecated_deployment_id: str | None
     input_rules: tuple[InputRule, ...]
     content_type: bytes | None
     """Content type of a result with bytes."""
@@ -80,21 +74,16 @@ class Directory(msgspec.Struct, frozen=True):
 
 def directory_of(schema: Schema, defaults: ServerDefaults) -> Directory:
     """Return the directory of a schema."""
-    return Directory({name.encode(): _service_entry(schema, service, defaults) for name, service in schema.services.items()})
+    return Directory({name.encode(): _service_entry(service, defaults) for name, service in schema.services.items()})
 
 
-def _service_entry(schema: Schema, service: Service, defaults: ServerDefaults) -> ServiceEntry:
-    deployment = schema.deployments.get(service.deployment_id)
-    is_deprecated = deployment is not None and deployment.protocol_version_max < PROTOCOL_VERSION_MIN
-    entries = [
-        _handler_entry(service, handler, defaults, service.deployment_id if is_deprecated else None)
-        for handler in service.handlers.values()
-    ]
+def _service_entry(service: Service, defaults: ServerDefaults) -> ServiceEntry:
+    entries = [_handler_entry(service, handler, defaults) for handler in service.handlers.values()]
     run = next((entry for entry in entries if entry.handler_type is HandlerType.WORKFLOW), None)
     return ServiceEntry(service.name, service.service_type.is_keyed, {entry.handler.encode(): entry for entry in entries}, run)
 
 
-def _handler_entry(service: Service, handler: Handler, defaults: ServerDefaults, deprecated_deployment_id: str | None) -> HandlerEntry:
+def _handler_entry(service: Service, handler: Handler, defaults: ServerDefaults) -> HandlerEntry:
     options = effective_options(service, handler, defaults=defaults)
     content_type, content_type_if_empty = output_types(handler.output)
     return HandlerEntry(
@@ -104,7 +93,6 @@ def _handler_entry(service: Service, handler: Handler, defaults: ServerDefaults,
         is_workflow=service.service_type is ServiceType.WORKFLOW,
         is_keyed=service.service_type.is_keyed,
         is_public=options.is_public,
-        deprecated_deployment_id=deprecated_deployment_id,
         input_rules=input_rules(handler.input),
         content_type=content_type,
         content_type_if_empty=content_type_if_empty,

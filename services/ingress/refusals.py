@@ -131,13 +131,6 @@ def not_public() -> Refused:
     return Refused(400, "the invoked service is not public")
 
 
-def deprecated(service: str, deployment_id: str) -> Refused:
-    """The deployment speaks no protocol version that is still supported."""
-    return Refused(
-        400, f"the service {service} is exposed by the deprecated deployment {deployment_id}. Upgrade the SDK used by {service}."
-    )
-
-
 def idempotency_key_on_workflow() -> Refused:
     """The run of a workflow is idempotent by its key."""
     return Refused(

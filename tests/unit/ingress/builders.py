@@ -47,7 +47,7 @@ class CountingRandom:
         return 0.5
 
 
-def a_schema(*, protocol_version_max: int = 6) -> Schema:
+def a_schema() -> Schema:
     """Return a service, an object, a workflow and a private service, all of one deployment."""
     services = [
         a_service(
@@ -70,8 +70,8 @@ def a_schema(*, protocol_version_max: int = 6) -> Schema:
         "http://localhost:9080",
         ProtocolMode.BIDI_STREAM,
         "HTTP/2.0",
-        protocol_version_min=protocol_version_max,
-        protocol_version_max=protocol_version_max,
+        protocol_version_min=5,
+        protocol_version_max=6,
         created_at_ms=0,
         services={service.name: 1 for service in services},
     )
@@ -85,9 +85,9 @@ def a_service(
     return Service(name, service_type, 1, "dp_1", handlers, options or HandlerOptions())
 
 
-def a_directory(**options: int) -> Directory:
+def a_directory() -> Directory:
     """Return the directory of `a_schema`."""
-    return directory_of(a_schema(**options), ServerDefaults())
+    return directory_of(a_schema(), ServerDefaults())
 
 
 class RecordingBus:

@@ -104,13 +104,6 @@ def test_private_handlers_are_refused(target: str) -> None:
     assert refused(target) == (400, "the invoked service is not public")
 
 
-def test_a_deployment_of_an_old_protocol_is_refused() -> None:
-    entry = a_directory(protocol_version_max=4).services[b"Svc"].handlers[b"echo"]
-    with pytest.raises(Refused) as refusal:
-        check_callable(entry)
-    assert refusal.value.message == "the service Svc is exposed by the deprecated deployment dp_1. Upgrade the SDK used by Svc."
-
-
 INPUT = "input validation error: "
 EMPTY = "Expected body and content-type to be empty, but wasn't with content-type "
 RULES = {

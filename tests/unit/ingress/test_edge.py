@@ -331,9 +331,10 @@ def test_an_awakeable_is_resolved_and_rejected_by_a_signal() -> None:
     assert answer.status == 202
 
 
-def test_an_awakeable_of_the_old_form_is_accepted_without_effect() -> None:
-    answer, asked = exchange("POST", "/restate/awakeables/prom_1NMyOAvDK2CcBjUH4Rmb7eGBp0DNNDnmsAAAAAQ/resolve", b"1")
-    assert (answer.status, asked) == (202, [])
+def test_an_awakeable_of_the_old_form_is_resolved_by_the_signal_of_its_entry() -> None:
+    text = "prom_1NMyOAvDK2CcBjUH4Rmb7eGBp0DNNDnmsAAAAAQ"
+    answer, (asked,) = exchange("POST", f"/restate/awakeables/{text}/resolve", b"1", owner=accepting())
+    assert (answer.status, asked.signal_index, asked.result) == (202, 17, Success(b"1"))
 
 
 def test_health_names_all_services() -> None:
