@@ -19,6 +19,7 @@ from services.admin.deployments import (
 from services.admin.errors import PlainError, on_defect, on_http_exception, on_perdure_error, on_plain_error
 from services.admin.invocations import delete_invocation, operation, restart_as_new, resume
 from services.admin.meta import get_cluster_health, get_health, get_openapi, get_version
+from services.admin.query import post_query
 from services.admin.routing import VersionPrefix, resource
 from services.admin.services import get_handler, get_service, list_handlers, list_services, patch_service
 
@@ -29,6 +30,7 @@ ROUTES = [
     resource("/version", GET=get_version),
     resource("/openapi", GET=get_openapi),
     resource("/cluster-health", GET=get_cluster_health),
+    resource("/query", POST=post_query),
     resource("/deployments", GET=list_deployments, POST=register_deployment),
     resource("/deployments/{deployment}", GET=get_deployment, DELETE=delete_deployment, PATCH=patch_deployment, PUT=put_deployment),
     resource("/services", GET=list_services),

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from perdure.base.limits import MIB
 from perdure.bus.messages import Heartbeat
 from perdure.deployments.discovery import discover
 from perdure.deployments.manifest import Discovered
@@ -11,6 +12,8 @@ from perdure.deployments.opening import open_client
 from perdure.process.config import load
 from perdure.process.http import serve_asgi
 from perdure.process.runtime import HeartbeatFacts, Runtime, run
+from perdure.query.live import LiveSource
+from perdure.query.workers import QueryWorkers, opening_of
 from perdure.registry.cache import SchemaCache
 from perdure.registry.options import server_defaults
 from perdure.store.format import prepare
@@ -20,6 +23,8 @@ from services.admin.config import AdminConfig
 from services.admin.context import AdminContext
 from services.admin.owner_client import OwnerClient
 
+QUERY_BYTES_MAX: Final = 128 * MIB
+"""What one statement may read of a table, and hold beside that."""
 _EVERY_ADDRESS: Final = frozenset({"0.0.0.0", "[::]"})  # noqa: S104  # compared, not listened on
 
 
@@ -37,6 +42,8 @@ async def serve(runtime: Runtime[AdminConfig]) -> None:
     await cache.start(runtime.store, runtime.bus, runtime.subjects, keyspace)
     owners = OwnerClient(runtime.bus, runtime.subjects, runtime.process_id, partitions)
     await owners.start()
+    live = LiveSource(runtime.bus, runtime.subjects, runtime.peers)
+    queries = QueryWorkers(opening_of(config, memory_bytes_max=QUERY_BYTES_MAX), ask_live=live.ask)
     client = open_client(config, runtime.clock)
 
     async def discover_endpoint(url: str, *, additional_headers: Mapping[str, str], use_http_11: bool) -> Discovered:
@@ -59,6 +66,7 @@ async def serve(runtime: Runtime[AdminConfig]) -> None:
         owners=owners,
         partitions=partitions,
         defaults=server_defaults(config),
+        queries=queries,
         ingress_url=lambda: config.advertised_ingress or ingress_url(runtime.peers.alive("ingress")),
     )
     try:
@@ -71,7 +79,7 @@ async def serve(runtime: Runtime[AdminConfig]) -> None:
             on_listening=on_listening,
         )
     finally:
-        await asyncio.gather(client.close(), owners.stop(), cache.stop(), return_exceptions=True)
+        await asyncio.gather(queries.close(), client.close(), owners.stop(), cache.stop(), return_exceptions=True)
 
 
 def ingress_url(ingresses: Sequence[Heartbeat]) -> str | None:

@@ -12,6 +12,7 @@ from perdure.bus.interface import Bus
 from perdure.bus.messages import VERSION, SchemaChanged, encode
 from perdure.bus.subjects import Subjects
 from perdure.deployments.manifest import Discovered
+from perdure.query.workers import QueryWorkers
 from perdure.registry.cache import SchemaCache
 from perdure.registry.options import ServerDefaults
 from perdure.registry.schema import Schema
@@ -49,6 +50,8 @@ class AdminContext(msgspec.Struct, frozen=True, kw_only=True):
     owners: OwnerClient
     partitions: int
     defaults: ServerDefaults = ServerDefaults()
+    queries: QueryWorkers | None = None
+    """Run SQL; None where nothing does."""
     ingress_url: Callable[[], str | None] = lambda: None
     """Tells where the ingress is, with a trailing slash, for the web page and the command line."""
 

@@ -21,6 +21,18 @@ def _paths() -> Document:
         "/health": {"get": _operation("health", "Tell that the server answers", {"200": "It does"})},
         "/version": {"get": _operation("version", "Tell version and features", {"200": ("Version", "VersionInformation")})},
         "/cluster-health": {"get": _operation("cluster_health", "Tell about the cluster", {"200": ("Cluster", "ClusterHealth")})},
+        "/query": {
+            "post": _operation(
+                "query",
+                "Run SQL",
+                {
+                    "200": ("Rows; an Arrow stream where no JSON is asked for", "QueryResult"),
+                    "400": "It is no statement that reads",
+                    "500": "It failed",
+                },
+                body="Query",
+            )
+        },
         "/deployments": {
             "get": _operation("list_deployments", "List deployments", {"200": ("All deployments", "Deployments")}),
             "post": _operation(

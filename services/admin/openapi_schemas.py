@@ -67,6 +67,8 @@ SCHEMAS: Final[Document] = {
     "ClusterHealth": _object(
         "cluster_name", cluster_name=_TEXT, metadata_cluster_health=_optional(_object("members", members=_list(_NUMBER)))
     ),
+    "Query": _object("query", query=_TEXT),
+    "QueryResult": _object("rows", rows=_list({"type": "object"})),
     "RegisterDeployment": _object(
         "uri",
         uri={"type": "string", "format": "uri"},

@@ -3,9 +3,9 @@
 import asyncio
 
 from perdure.process.runtime import HeartbeatFacts, Runtime
-from perdure.query.engine import Engine
 from perdure.query.live import LiveSource
-from perdure.store.keyspace import Keyspace
+from perdure.query.remote import RemoteQueries
+from perdure.query.workers import QueryWorkers, opening_of
 from services.sql.config import SqlConfig
 from services.sql.portal import ResultLimits
 from services.sql.server import SqlServer
@@ -16,9 +16,11 @@ async def serve(runtime: Runtime[SqlConfig]) -> None:
     """Serve until the process is to stop."""
     config = runtime.config
     live = LiveSource(runtime.bus, runtime.subjects, runtime.peers)
-    engine = Engine(runtime.store, Keyspace(config.root), ask_live=live.ask, memory_bytes_max=config.query_memory_limit)
+    workers = QueryWorkers(opening_of(config, memory_bytes_max=config.query_memory_limit), ask_live=live.ask)
     limits = SessionLimits(config.query_timeout, ResultLimits(config.result_rows_limit, config.result_size_limit))
-    server = SqlServer(engine, connections_max=config.connections_max, limits=limits, random=runtime.random, log=runtime.log)
+    server = SqlServer(
+        RemoteQueries(workers), connections_max=config.connections_max, limits=limits, random=runtime.random, log=runtime.log
+    )
     listener = await asyncio.start_server(server.accept, config.bind, config.port)
     host, port = listener.sockets[0].getsockname()[:2]
     address = f"{host}:{port}"
@@ -29,3 +31,4 @@ async def serve(runtime: Runtime[SqlConfig]) -> None:
         await runtime.stopping.wait()
         listener.close()
         await server.drain()
+    await workers.close()

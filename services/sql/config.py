@@ -16,6 +16,6 @@ class SqlConfig(CommonConfig, frozen=True, kw_only=True):
     port: Annotated[int, Meta(description="port to listen on; 0 takes any free one", ge=0, le=65535)] = 9071
     connections_max: Annotated[int, Meta(description="sessions at a time, beyond which clients are refused", ge=1)] = 100
     query_timeout: Annotated[DurationMs, Meta(description="how long one statement may take")] = 60_000
-    query_memory_limit: Annotated[SizeBytes, Meta(description="what one statement may hold beside the rows that it reads")] = 128 * MIB
+    query_memory_limit: Annotated[SizeBytes, Meta(description="what one statement may read of a table, and hold beside that")] = 128 * MIB
     result_rows_limit: Annotated[int, Meta(description="rows that one statement may return", ge=1)] = 1_000_000
     result_size_limit: Annotated[SizeBytes, Meta(description="bytes that one statement may return")] = 256 * MIB

@@ -1,11 +1,11 @@
 """Runs the statements of one session: queries in the engine, the rest here."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Final
 
 from perdure.codec.pgwire.backend import Column, TransactionStatus
 from perdure.codec.pgwire.values import Oid, Parameter
-from perdure.query.engine import Engine
+from perdure.query.engine import Queries
 from perdure.query.errors import READ_ONLY, QueryError
 from services.sql.rows import columns_of, rows_of
 from services.sql.settings import Settings
@@ -17,6 +17,10 @@ _TRANSACTION_ABORTED: Final = "25P02"
 Pages = AsyncIterator[list[tuple[object, ...]]]
 
 
+def _nothing() -> None:
+    pass
+
+
 class Outcome:
     """What a statement returned: rows that come in pages, or only a tag.
 
@@ -24,22 +28,24 @@ class Outcome:
         tag: Of the completed command; those with rows add their number.
         columns: None where there are no rows.
         pages: Rows as Python values.
+        close: Ends what still runs, to be called where not all pages are read.
     """
 
     def __init__(
-        self, tag: str, columns: Sequence[Column] | None = None, pages: AsyncIterator[list[tuple[object, ...]]] | None = None
+        self, tag: str, columns: Sequence[Column] | None = None, pages: Pages | None = None, close: Callable[[], None] = _nothing
     ) -> None:
         assert (columns is None) == (pages is None)
         self.tag = tag
         self.columns = columns
         self.pages = pages
+        self.close = close
 
 
 class Executor:
     """State of one session: transaction and settings. Nothing can be written, so a transaction is a word and no more."""
 
-    def __init__(self, engine: Engine, given_settings: Mapping[str, str]) -> None:
-        self._engine = engine
+    def __init__(self, queries: Queries, given_settings: Mapping[str, str]) -> None:
+        self._queries = queries
         self._settings = Settings(given_settings)
         self._status: TransactionStatus = b"I"
 
@@ -57,7 +63,7 @@ class Executor:
         self._refuse(statement)
         match statement.kind:
             case Kind.QUERY:
-                return columns_of(await self._engine.describe(statement.sql, parameters))
+                return columns_of(await self._queries.describe(statement.sql, parameters))
             case Kind.SHOW:
                 name, _ = self._settings.show(statement)
                 return [Column(name, Oid.TEXT)]
@@ -73,8 +79,8 @@ class Executor:
         self._refuse(statement)
         match statement.kind:
             case Kind.QUERY:
-                result = await self._engine.run(statement.sql, parameters)
-                return Outcome("SELECT", columns_of(result.schema), _pages(result.batches))
+                result = await self._queries.run(statement.sql, parameters)
+                return Outcome("SELECT", columns_of(result.schema), _pages(result.batches), result.close)
             case Kind.SHOW:
                 name, value = self._settings.show(statement)
                 return Outcome("SHOW", [Column(name, Oid.TEXT)], _one_page([(value,)]))

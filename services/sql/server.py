@@ -11,7 +11,7 @@ from perdure.base.clock import Random
 from perdure.base.limits import MIB
 from perdure.codec.pgwire import backend
 from perdure.codec.pgwire import frontend as fe
-from perdure.query.engine import Engine
+from perdure.query.engine import Queries
 from services.sql.session import Session, SessionLimits
 from services.sql.settings import REPORTED
 
@@ -26,15 +26,15 @@ class SqlServer:
     """Serves one session per connection.
 
     Args:
-        engine: Runs the queries.
+        queries: Runs the statements.
         connections_max: Sessions at a time.
         limits: Of each session.
         random: For the secrets of cancel requests.
         log: Where connections that break the protocol are told.
     """
 
-    def __init__(self, engine: Engine, *, connections_max: int, limits: SessionLimits, random: Random, log: FilteringBoundLogger) -> None:
-        self._engine = engine
+    def __init__(self, queries: Queries, *, connections_max: int, limits: SessionLimits, random: Random, log: FilteringBoundLogger) -> None:
+        self._queries = queries
         self._connections_max = connections_max
         self._limits = limits
         self._random = random
@@ -85,7 +85,7 @@ class SqlServer:
             return
         process_id, self._next_process_id = self._next_process_id, self._next_process_id % 0x7FFFFFFF + 1
         secret = self._random.bytes(4)
-        session = Session(self._engine, startup, self._limits, connection.send, self._log)
+        session = Session(self._queries, startup, self._limits, connection.send, self._log)
         self._sessions[process_id] = (secret, session)
         try:
             await connection.send(_greeting(startup, process_id, secret))
@@ -95,6 +95,7 @@ class SqlServer:
             if connection.is_stopped:
                 await connection.bid_farewell("57P01", "terminating connection: the server is stopping")
         finally:
+            session.close()
             del self._sessions[process_id]
 
     async def _startup(self, connection: "_Connection") -> fe.Startup | None:

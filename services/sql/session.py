@@ -11,7 +11,7 @@ from perdure.codec.pgwire import backend
 from perdure.codec.pgwire import frontend as fe
 from perdure.codec.pgwire.backend import Column
 from perdure.codec.pgwire.values import InvalidParameter, Oid, Parameter, decode_parameter
-from perdure.query.engine import Engine
+from perdure.query.engine import Queries
 from perdure.query.errors import INTERNAL, QUERY_CANCELED, QueryError
 from services.sql.execution import Executor, Outcome
 from services.sql.portal import ResultLimits, RowStream, spread
@@ -53,8 +53,8 @@ class Session:
         send: Takes bytes for the client, and waits where the client is slow.
     """
 
-    def __init__(self, engine: Engine, startup: fe.Startup, limits: SessionLimits, send: Send, log: FilteringBoundLogger) -> None:
-        self._executor = Executor(engine, startup.parameters)
+    def __init__(self, queries: Queries, startup: fe.Startup, limits: SessionLimits, send: Send, log: FilteringBoundLogger) -> None:
+        self._executor = Executor(queries, startup.parameters)
         self._limits = limits
         self._send = send
         self._log = log
@@ -70,12 +70,16 @@ class Session:
             self._is_cut = True
             self._deadline.reschedule(asyncio.get_running_loop().time())
 
+    def close(self) -> None:
+        """End whatever still runs; the client is gone."""
+        self._close_portals()
+
     async def receive(self, message: fe.FrontendMessage) -> None:
         """Do what a message asks, and answer it."""
         if isinstance(message, fe.Sync):
             self._is_skipping = False
             if self._executor.transaction_status == b"I":
-                self._portals.clear()
+                self._close_portals()
             await self._send(backend.ready_for_query(self._executor.transaction_status))
         elif self._is_skipping:
             pass  # until the client has seen the error and says so
@@ -107,6 +111,7 @@ class Session:
         finally:
             self._deadline = None
         self._executor.fail()
+        self._close_portals()
         await self._send(backend.error_response("ERROR", error.sqlstate, error.message))
         return False
 
@@ -122,9 +127,12 @@ class Session:
                 await self._send(backend.command_complete(outcome.tag))
                 continue
             formats = [0] * len(outcome.columns)
-            await self._send(backend.row_description(outcome.columns, formats))
-            stream = RowStream(outcome.pages, outcome.columns, formats, self._limits.result)
-            await self._send_rows(stream, 0)
+            try:
+                await self._send(backend.row_description(outcome.columns, formats))
+                stream = RowStream(outcome.pages, outcome.columns, formats, self._limits.result)
+                await self._send_rows(stream, 0)
+            finally:
+                outcome.close()
             await self._send(backend.command_complete(_tag(outcome, stream.rows)))
 
     async def _run(self, statement: Statement, parameters: Sequence[Parameter]) -> Outcome:
@@ -168,7 +176,7 @@ class Session:
                 self._prepared.pop(name, None)
                 await self._send(backend.CLOSE_COMPLETE)
             case fe.ClosePortal(name):
-                self._portals.pop(name, None)
+                self._close_portal(name)
                 await self._send(backend.CLOSE_COMPLETE)
             case fe.Flush():
                 pass
@@ -197,7 +205,17 @@ class Session:
             values = [decode_parameter(*given) for given in zip(message.parameters, prepared.oids, codes, strict=True)]
         except InvalidParameter as error:
             raise QueryError("22P02", str(error)) from None
+        self._close_portal(message.portal)
         self._portals[message.portal] = _Portal(prepared, values, message.result_formats)
+
+    def _close_portals(self) -> None:
+        for name in list(self._portals):
+            self._close_portal(name)
+
+    def _close_portal(self, name: str) -> None:
+        portal = self._portals.pop(name, None)
+        if portal is not None and portal.outcome is not None:
+            portal.outcome.close()
 
     def _prepared_of(self, name: str) -> _Prepared:
         prepared = self._prepared.get(name)

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import asyncpg
 import msgspec
+import psutil
 import psycopg
 import pytest
 
@@ -319,10 +320,21 @@ def test_asyncpg_reads_through_a_cursor(sql: Sql) -> None:
 
 
 def test_a_runaway_query_is_cut(start: Callable[..., Sql]) -> None:
-    sql = start(query_timeout="300ms")
+    sql = start(query_timeout="3s")
     with sql.connect() as connection:
         with pytest.raises(psycopg.errors.QueryCanceled, match="statement timeout"):
             connection.execute(RUNAWAY)
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_a_query_that_is_cut_burns_no_more(start: Callable[..., Sql]) -> None:
+    sql = start(query_timeout="3s")
+    join = "SELECT count(*) FROM generate_series(1, 1000000) a, generate_series(1, 1000000) b WHERE a.value + b.value = 7"
+    with sql.connect() as connection:
+        with pytest.raises(psycopg.errors.QueryCanceled):
+            connection.execute(join)
+        workers = psutil.Process(sql.process.pid).children()
+        eventually(lambda: not any(worker.is_running() for worker in workers), "its process is gone")
         assert connection.execute("SELECT 1").fetchone() == (1,)
 
 

@@ -5,13 +5,12 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any, Final
 
+from perdure.base.limits import SCAN_ROWS_MAX
 from perdure.query.errors import LIMIT_EXCEEDED, QueryError
 from perdure.query.table import Column, ColumnType, Table
 from perdure.query.wanted import EVERYTHING, Wanted
 
 pa: Final[Any] = importlib.import_module("pyarrow")
-
-BATCH_ROWS: Final = 8_192
 
 _TYPES: Final[dict[ColumnType, Any]] = {
     ColumnType.TEXT: pa.large_string(),
@@ -41,7 +40,7 @@ def batches_of(table: Table[Any], items: Iterator[Any], wanted: Wanted = EVERYTH
     batches: list[Any] = []
     size_bytes = 0
     items = islice(items, wanted.limit)
-    while page := list(islice(items, BATCH_ROWS)):
+    while page := list(islice(items, SCAN_ROWS_MAX)):
         arrays = [_array(column, page) if wanted.shows(column.name) else _nulls(column, len(page)) for column in table.columns]
         size_bytes += sum(array.nbytes for column, array in zip(table.columns, arrays, strict=True) if wanted.shows(column.name))
         if bytes_max and size_bytes > bytes_max:
@@ -60,7 +59,7 @@ _null_arrays: dict[tuple[ColumnType, int], Any] = {}
 
 
 def _nulls(column: Column[Any], count: int) -> Any:
-    if count != BATCH_ROWS:
+    if count != SCAN_ROWS_MAX:
         return pa.nulls(count, _TYPES[column.type])
     array = _null_arrays.get((column.type, count))
     if array is None:

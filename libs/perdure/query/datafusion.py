@@ -8,7 +8,7 @@ import importlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from perdure.query.batches import BATCH_ROWS, batches_of
+from perdure.query.batches import batches_of
 from perdure.query.plans import wanted_of
 from perdure.query.table import Table
 from perdure.query.wanted import Wanted
@@ -19,6 +19,7 @@ _catalog: Final[Any] = importlib.import_module("datafusion.catalog")
 
 _CATALOGUE: Final = "restate"
 _SCHEMA: Final = "public"
+_BATCH_ROWS: Final = 8_192
 
 
 def _constant(value: str) -> Callable[[], Any]:
@@ -94,7 +95,7 @@ class DataFusion:
     def _context(self) -> Any:
         config = _datafusion.SessionConfig().with_information_schema(True).with_default_catalog_and_schema(_CATALOGUE, _SCHEMA)
         runtime = _datafusion.RuntimeEnvBuilder().with_disk_manager_disabled().with_greedy_memory_pool(self._memory_bytes_max)
-        context = _datafusion.SessionContext(config.with_target_partitions(1).with_batch_size(BATCH_ROWS), runtime)
+        context = _datafusion.SessionContext(config.with_target_partitions(1).with_batch_size(_BATCH_ROWS), runtime)
         for function in self._functions:
             context.register_udf(function)
         return context

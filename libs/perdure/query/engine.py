@@ -6,9 +6,10 @@ The engine is imported at the first statement: most processes never see one.
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from perdure.query import errors
+from perdure.query.wire import Parameter
 from perdure.store.interface import ReadTransaction, Store
 from perdure.store.keyspace import Keyspace
 
@@ -21,12 +22,40 @@ COMPATIBLE_POSTGRES: Final = "14.0"
 """What clients are told that they speak with; they choose features by it."""
 
 
-class Result:
-    """What a statement returns: the Arrow schema, known at once, and its batches as they come."""
+def _nothing() -> None:
+    pass
 
-    def __init__(self, schema: Any, batches: AsyncIterator[Any]) -> None:
+
+class Result:
+    """What a statement returns: the Arrow schema, known at once, and its batches as they come.
+
+    Whoever does not read all batches must close it.
+    """
+
+    def __init__(self, schema: Any, batches: AsyncIterator[Any], close: Callable[[], None] = _nothing) -> None:
         self.schema = schema
         self.batches = batches
+        self.close = close
+
+
+class Queries(Protocol):
+    """Whatever runs statements: an engine in this process or in another."""
+
+    async def describe(self, sql: str, parameters: Sequence[Parameter] | None = None) -> Any:
+        """Return the Arrow schema of what a statement returns, without reading anything; without parameters `$1` and on are open.
+
+        Raises:
+            QueryError: The statement is wrong.
+        """
+        ...
+
+    async def run(self, sql: str, parameters: Sequence[Parameter] = ()) -> Result:
+        """Start a statement.
+
+        Raises:
+            QueryError: The statement is wrong. Iterating the batches raises it, too, for what shows only then.
+        """
+        ...
 
 
 class Engine:
@@ -46,22 +75,12 @@ class Engine:
         self._memory_bytes_max = memory_bytes_max
         self._engine: DataFusion | None = None
 
-    async def describe(self, sql: str, parameters: Sequence[object] | None = None) -> Any:
-        """Return the Arrow schema of what a statement returns, without reading anything.
-
-        Raises:
-            QueryError: The statement is wrong.
-        """
+    async def describe(self, sql: str, parameters: Sequence[Parameter] | None = None) -> Any:
+        """Return the Arrow schema of what a statement returns."""
         return await asyncio.to_thread(self._describe, sql, parameters)
 
-    async def run(self, sql: str, parameters: Sequence[object] = ()) -> Result:
-        """Read what a statement needs and start it.
-
-        Cancelling the iteration of its batches stops it at the next batch of any of its operators.
-
-        Raises:
-            QueryError: The statement is wrong. Iterating raises it, too, for what shows only then.
-        """
+    async def run(self, sql: str, parameters: Sequence[Parameter] = ()) -> Result:
+        """Read what a statement needs and start it. It ends at the latest with the process."""
         wanted = await asyncio.to_thread(self._wanted_by, sql, parameters)
         filled = await self._read(wanted) if wanted else {}
         plan = await asyncio.to_thread(self._plan, sql, parameters, filled)
@@ -77,7 +96,7 @@ class Engine:
             self._engine = DataFusion(TABLES, constants, memory_bytes_max=self._memory_bytes_max)
         return self._engine
 
-    def _wanted_by(self, sql: str, parameters: Sequence[object]) -> dict[str, "Wanted"]:
+    def _wanted_by(self, sql: str, parameters: Sequence[Parameter]) -> dict[str, "Wanted"]:
         engine = self._load()
         try:
             return engine.wanted_by(sql, parameters)
@@ -101,10 +120,10 @@ class Engine:
 
         return await self._store.read(read)
 
-    def _describe(self, sql: str, parameters: Sequence[object] | None) -> Any:
+    def _describe(self, sql: str, parameters: Sequence[Parameter] | None) -> Any:
         return self._plan(sql, parameters, {}).schema
 
-    def _plan(self, sql: str, parameters: Sequence[object] | None, filled: dict[str, list[Any]]) -> "Plan":
+    def _plan(self, sql: str, parameters: Sequence[Parameter] | None, filled: dict[str, list[Any]]) -> "Plan":
         engine = self._load()
         try:
             return engine.plan(sql, parameters, filled)

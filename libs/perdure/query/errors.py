@@ -7,13 +7,19 @@ from perdure.base.errors import PerdureError
 
 
 class QueryError(PerdureError):
-    """A statement cannot be run; `sqlstate` says why in PostgreSQL's terms."""
+    """A statement cannot be run.
+
+    Attributes:
+        sqlstate: Why, in PostgreSQL's terms.
+        engine_text: Why, as the engine says it; empty where it did not come to that.
+    """
 
     status = 400
 
-    def __init__(self, sqlstate: str, message: str) -> None:
+    def __init__(self, sqlstate: str, message: str, engine_text: str = "") -> None:
         super().__init__(message)
         self.sqlstate = sqlstate
+        self.engine_text = engine_text
 
 
 READ_ONLY: Final = "25006"
@@ -44,4 +50,4 @@ def of_engine(error: BaseException) -> QueryError:
     """Return what the client is told of an error of the engine."""
     text = str(error)
     sqlstate = next((sqlstate for pattern, sqlstate in _SQLSTATES if pattern.search(text)), INTERNAL)
-    return QueryError(sqlstate, _PREFIXES.sub("", text))
+    return QueryError(sqlstate, _PREFIXES.sub("", text), text)

@@ -1,0 +1,111 @@
+"""`POST /query`: read-only SQL, answered as JSON or as an Arrow stream. Source: shared/spec/admin.md, section 8."""
+
+import asyncio
+import re
+from typing import Final
+
+import msgspec
+import structlog
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from perdure.query.errors import QUERY_CANCELED, QueryError
+from perdure.query.wire import Form
+from perdure.query.workers import Answers
+from services.admin.bodies import read_json
+from services.admin.context import context_of
+from services.admin.errors import PlainError, json_response
+
+QUERY_S_MAX: Final = 60.0
+"""How long a statement may take, its answer included."""
+
+_JSON: Final = "application/json"
+_MEDIA_TYPES: Final = {Form.JSON: _JSON, Form.ARROW: "application/vnd.apache.arrow.stream"}
+_ENDS: Final = {Form.JSON: b"", Form.ARROW: b"\xff\xff\xff\xff\x00\x00\x00\x00"}
+_CALLERS_FAULT: Final = re.compile(r"SQL error|(DDL|DML) not supported|No SQL statements")
+"""What is the caller's fault; other errors of a statement are answered with 500, which clients know."""
+_LATE: Final = QueryError(QUERY_CANCELED, f"the statement took longer than {QUERY_S_MAX:g} s")
+_GONE: Final = QueryError(QUERY_CANCELED, "the client went away")
+
+_log = structlog.get_logger()
+
+
+class _Query(msgspec.Struct, frozen=True):
+    query: str
+
+
+async def post_query(request: Request) -> Response:
+    """`POST /query`. Only an `Accept` that is exactly `application/json` gets JSON."""
+    try:
+        sql = msgspec.convert(await read_json(request), _Query).query
+    except msgspec.ValidationError as error:
+        raise PlainError(422, f"Failed to deserialize the JSON body into the target type: {error}") from None
+    queries = context_of(request).queries
+    if queries is None:
+        return json_response(503, {"message": "Query service not available"})
+    form = Form.JSON if request.headers.get("accept") == _JSON else Form.ARROW
+    try:
+        async with asyncio.timeout(QUERY_S_MAX):
+            answers = await queries.run(sql, (), form)
+    except TimeoutError:
+        return _refusal(_LATE)
+    guard = _Guard(answers, request.receive)
+    try:
+        first = await anext(answers)
+    except QueryError as error:
+        guard.leave()
+        return _refusal(error)
+    except asyncio.CancelledError:
+        guard.leave()
+        raise
+    return _Stream(answers, first, form, guard)
+
+
+def _refusal(error: QueryError) -> Response:
+    status = 400 if _CALLERS_FAULT.search(error.engine_text) else 500
+    return json_response(status, {"message": f"Datafusion error: {error.engine_text}" if error.engine_text else error.message})
+
+
+class _Guard:
+    """Ends a statement when its time is over, and when its client goes away."""
+
+    def __init__(self, answers: Answers, receive: Receive) -> None:
+        self._answers = answers
+        self._deadline = asyncio.get_running_loop().call_later(QUERY_S_MAX, answers.close, _LATE)
+        self._watching = asyncio.ensure_future(self._watch(receive))
+
+    def leave(self) -> None:
+        """End the statement, if it still runs, and watch no more."""
+        self._deadline.cancel()
+        self._watching.cancel()
+        self._answers.close()
+
+    async def _watch(self, receive: Receive) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        self._answers.close(_GONE)
+
+
+class _Stream(Response):
+    """The parts of an answer as they come. What goes wrong after the first cuts the stream, since its status is out."""
+
+    def __init__(self, answers: Answers, first: bytes, form: Form, guard: _Guard) -> None:
+        super().__init__(media_type=_MEDIA_TYPES[form])
+        del self.headers["content-length"]
+        self._answers = answers
+        self._first = first
+        self._end = _ENDS[form]
+        self._guard = guard
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+            await send({"type": "http.response.body", "body": self._first, "more_body": True})
+            async for part in self._answers:
+                await send({"type": "http.response.body", "body": part, "more_body": True})
+            await send({"type": "http.response.body", "body": self._end})
+        except QueryError as error:
+            _log.warning("query_cut", reason=error.message)
+        finally:
+            self._guard.leave()
