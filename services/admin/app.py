@@ -46,8 +46,17 @@ async def serve(runtime: Runtime[AdminConfig]) -> None:
     queries = QueryWorkers(opening_of(config, memory_bytes_max=QUERY_BYTES_MAX), ask_live=live.ask)
     client = open_client(config, runtime.clock)
 
-    async def discover_endpoint(url: str, *, additional_headers: Mapping[str, str], use_http_11: bool) -> Discovered:
-        return await discover(client, url, additional_headers=dict(additional_headers), use_http_11=use_http_11, random=runtime.random)
+    async def discover_endpoint(
+        url: str, *, additional_headers: Mapping[str, str], use_http_11: bool, assume_role_arn: str | None = None
+    ) -> Discovered:
+        return await discover(
+            client,
+            url,
+            additional_headers=dict(additional_headers),
+            use_http_11=use_http_11,
+            assume_role_arn=assume_role_arn,
+            random=runtime.random,
+        )
 
     def on_listening(address: str) -> None:
         runtime.heartbeat_source = lambda: HeartbeatFacts(address=address)

@@ -27,13 +27,15 @@ SERVER_VERSION = "1.7.12"
 
 
 class Discover(Protocol):
-    """Asks an endpoint for its manifest.
+    """Asks an endpoint for its manifest: that at a URL, or a Lambda function by its ARN.
 
     Raises:
         PerdureError: With a code from META0003 on: not reachable, or not an endpoint.
     """
 
-    async def __call__(self, url: str, *, additional_headers: Mapping[str, str], use_http_11: bool) -> Discovered: ...
+    async def __call__(
+        self, url: str, *, additional_headers: Mapping[str, str], use_http_11: bool, assume_role_arn: str | None = None
+    ) -> Discovered: ...
 
 
 class AdminContext(msgspec.Struct, frozen=True, kw_only=True):

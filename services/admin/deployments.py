@@ -4,6 +4,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from perdure.base.ids import InvalidId, parse_resource_id
+from perdure.deployments.aws_lambda.functions import parse_function_arn
 from perdure.model.deployment import Deployment
 from perdure.registry.registrations import (
     Registration,
@@ -71,8 +72,8 @@ async def register_deployment(request: Request) -> Response:
     """`POST /deployments`: discover an endpoint and make its services the newest revisions."""
     context, body = context_of(request), await read_registration(request)
     if isinstance(body, LambdaRegistration):
-        raise _lambda_refusal(body)
-    if body.auth is not None:
+        _check_arn(body.arn)
+    elif body.auth is not None:
         raise NotSupported("Authentication at a deployment (`auth`) is not supported yet")
     is_version_2 = api_version(request) == 2
     is_forced = is_version_2 if body.force is None else body.force
@@ -84,16 +85,20 @@ async def register_deployment(request: Request) -> Response:
     return json_response(201 if is_created else 200, registration_view(registration, context.defaults), headers)
 
 
-async def _register(context: AdminContext, body: HttpRegistration, *, is_forced: bool) -> Registration:
+async def _register(context: AdminContext, body: HttpRegistration | LambdaRegistration, *, is_forced: bool) -> Registration:
+    if isinstance(body, HttpRegistration):
+        url, arn, role_arn, use_http_11 = body.uri, None, None, body.use_http_11
+    else:
+        url, arn, role_arn, use_http_11 = body.arn, body.arn, body.assume_role_arn, False
     schema = await context.schema()
-    present = same_endpoint(schema, body.uri)
+    present = same_endpoint(schema, url, lambda_arn=arn)
     if present is not None and not is_forced:
         return unchanged(schema, present)
     headers = body.additional_headers or {}
-    found = await context.discover(body.uri, additional_headers=headers, use_http_11=body.use_http_11)
+    found = await context.discover(url, additional_headers=headers, use_http_11=use_http_11, assume_role_arn=role_arn)
     deployment = Deployment(
         id=context.new_deployment_id(),
-        url=body.uri,
+        url=url,
         protocol_mode=found.protocol_mode,
         http_version=found.http_version,
         protocol_version_min=found.protocol_version_min,
@@ -102,6 +107,9 @@ async def _register(context: AdminContext, body: HttpRegistration, *, is_forced:
         sdk_version=found.sdk_version,
         additional_headers=headers,
         metadata=body.metadata,
+        lambda_arn=arn,
+        lambda_assume_role_arn=role_arn,
+        lambda_compression=None if arn is None else found.lambda_compression,
     )
     services = list(found.services)
     if body.dry_run:
@@ -112,8 +120,8 @@ async def _register(context: AdminContext, body: HttpRegistration, *, is_forced:
     )
 
 
-def _lambda_refusal(body: LambdaRegistration) -> Exception:
-    components = body.arn.split(":")
-    if len(components) != 8 or components[:3:2] != ["arn", "lambda"]:
-        return InvalidField("arn", "A qualified ARN must have 8 components delimited by `:`")
-    return NotSupported("Lambda deployments are not supported yet: register an HTTP endpoint with `uri`")
+def _check_arn(arn: str) -> None:
+    try:
+        parse_function_arn(arn)
+    except ValueError as error:
+        raise InvalidField("arn", str(error)) from None

@@ -55,7 +55,7 @@ def _deployment_view(deployment: Deployment) -> View:
         address = {
             "arn": deployment.lambda_arn,
             "assume_role_arn": deployment.lambda_assume_role_arn,
-            "compression": deployment.lambda_compression,
+            "compression": deployment.lambda_compression and deployment.lambda_compression.capitalize(),
         }
     return _without_none(
         {

@@ -27,7 +27,7 @@ class ProtocolVersionsUnsupported(DiscoveryError):
     """The service protocol versions of the endpoint and of this server do not overlap."""
 
     code = "META0012"
-    hint = "Use an SDK release that speaks service protocol 5 to 7."
+    hint = "Use an SDK release that speaks service protocol 1 to 7."
 
 
 class BadDiscoveryResponse(DiscoveryError):

@@ -19,9 +19,15 @@ def encode_headers(
     """Return the header fields of a request as bytes; `additional` replaces what has the same name, `identity` replaces that."""
     if not additional:
         return [(b"host", authority), *((name.encode(), value.encode()) for name, value in (*headers, *identity))]
+    merged = merge_headers([("host", authority.decode()), *headers], additional, identity)
+    return [(name.encode(), value.encode()) for name, value in merged]
+
+
+def merge_headers(headers: HeaderList, additional: dict[str, str], identity: HeaderList | tuple[()] = ()) -> HeaderList:
+    """Return the header fields of a request, each name once: `additional` wins over `headers`, `identity` over both."""
     extra = {name.lower(): value.strip() for name, value in additional.items()}
-    merged = {"host": authority.decode(), **dict(headers), **extra, **dict(identity)}
-    return [(name.encode(), value.encode()) for name, value in merged.items() if name not in CONNECTION_HEADERS]
+    merged = {**dict(headers), **extra, **dict(identity)}
+    return [(name, value) for name, value in merged.items() if name not in CONNECTION_HEADERS]
 
 
 def text_headers(headers: Iterable[tuple[bytes, bytes]]) -> HeaderList:

@@ -1,7 +1,7 @@
 """One HTTP/1.1 connection to a deployment: one exchange at a time, over zttp's sans-io connection.
 
-The request body is chunked and may go on while the response arrives; a response that ends before the request does costs the
-connection. Source: RFC 9112; shared/spec/service-protocol.md, 1.7 and 2.4.
+The request body is chunked, unless a length is given, and may go on while the response arrives; a response that ends before the
+request does costs the connection. Source: RFC 9112; shared/spec/service-protocol.md, 1.7 and 2.4.
 """
 
 import asyncio
@@ -114,7 +114,7 @@ class Http1Connection(DeploymentConnection):
         """Send the head of `exchange` and what it has gathered while it waited."""
         assert self._exchange is None
         headers = exchange.headers
-        if exchange.method != b"GET":
+        if exchange.method != b"GET" and not any(name == b"content-length" for name, _ in headers):
             headers = [*headers, (b"transfer-encoding", b"chunked")]
         try:
             self._http1.send_request(exchange.method, exchange.target, b"1.1", headers)

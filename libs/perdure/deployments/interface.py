@@ -1,4 +1,4 @@
-"""How attempts reach a deployment: one HTTP exchange each, with callbacks on the event loop."""
+"""How attempts reach a deployment: one exchange each, with callbacks on the event loop."""
 
 import enum
 from typing import Protocol
@@ -21,6 +21,8 @@ class FailureKind(enum.Enum):
     """The stream or the connection was cut, or the peer broke HTTP."""
     GOAWAY = "goaway"
     """The connection was drained before the peer saw the request: it is safe to repeat at once."""
+    FUNCTION = "function"
+    """The Lambda function failed, or AWS did not call it."""
 
 
 class ExchangeFailure(msgspec.Struct, frozen=True):
@@ -30,6 +32,8 @@ class ExchangeFailure(msgspec.Struct, frozen=True):
     message: str
     is_other_http_version: bool = False
     """Whether the peer spoke HTTP, but not in the version of the deployment."""
+    may_pass: bool = True
+    """Whether another try soon may succeed; where not, discovery gives up."""
 
 
 class Receiver(Protocol):

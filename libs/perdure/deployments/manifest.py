@@ -110,7 +110,7 @@ _HANDLER_TYPES: Final[dict[tuple[ServiceType, str | None], HandlerType]] = {
 }
 
 
-def parse_manifest(body: bytes, *, http_version: str, sdk_version: str | None) -> Discovered:
+def parse_manifest(body: bytes, *, http_version: str, sdk_version: str | None, is_lambda: bool = False) -> Discovered:
     """Read and check the manifest in `body`, which came over `http_version` from `sdk_version` (`x-restate-server`).
 
     Raises:
@@ -123,8 +123,8 @@ def parse_manifest(body: bytes, *, http_version: str, sdk_version: str | None) -
         raise DiscoveryError(f"the manifest cannot be read: {error}; the body was {shown!r}") from None
     if manifest.protocol_mode is None:
         raise BadDiscoveryResponse("the manifest has no protocolMode")
-    if manifest.protocol_mode is ProtocolMode.BIDI_STREAM and http_version in {"HTTP/0.9", "HTTP/1.0"}:
-        raise BidirectionalUnsupported(f"the endpoint wants BIDI_STREAM over {http_version}")
+    if manifest.protocol_mode is ProtocolMode.BIDI_STREAM and (is_lambda or http_version in {"HTTP/0.9", "HTTP/1.0"}):
+        raise BidirectionalUnsupported(f"the endpoint wants BIDI_STREAM over {'Lambda' if is_lambda else http_version}")
     version_max = _check_versions(manifest, sdk_version)
     return Discovered(
         protocol_mode=manifest.protocol_mode,

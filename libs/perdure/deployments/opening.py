@@ -1,17 +1,61 @@
-"""From the settings of a process to the client by which it reaches deployments."""
+"""From the settings of a process to the client by which it reaches deployments of every kind."""
 
+import asyncio
+import os
 import ssl
+from typing import TYPE_CHECKING
+
+import structlog
+from structlog.typing import FilteringBoundLogger
 
 from perdure.base.clock import Clock
 from perdure.base.errors import ConfigurationError
 from perdure.deployments.client import HttpDeploymentClient
 from perdure.deployments.connecting import tls_context
-from perdure.deployments.identity import load_identity
+from perdure.deployments.identity import RequestIdentity, load_identity
+from perdure.deployments.interface import DeploymentClient, Exchange, HeaderList, Receiver
 from perdure.deployments.settings import ClientSettings
+from perdure.model.deployment import Deployment
 from perdure.process.config import CommonConfig
 
+if TYPE_CHECKING:
+    from perdure.deployments.aws_lambda.client import LambdaClient
 
-def open_client(config: CommonConfig, clock: Clock) -> HttpDeploymentClient:
+log: FilteringBoundLogger = structlog.get_logger("perdure.deployments")
+
+
+class EveryDeploymentClient:
+    """Implements `interface.DeploymentClient`: hands each deployment to the client of its kind.
+
+    That of Lambda functions is imported and made with the first of them.
+    """
+
+    def __init__(self, settings: ClientSettings, identity: RequestIdentity | None = None) -> None:
+        self._settings = settings
+        self._identity = identity
+        self._http = HttpDeploymentClient(settings, identity)
+        self._lambda: LambdaClient | None = None
+
+    def open(self, deployment: Deployment, method: str, path: str, headers: HeaderList, receiver: Receiver) -> Exchange:
+        """Start a request; never blocks, never raises."""
+        if deployment.lambda_arn is None:
+            return self._http.open(deployment, method, path, headers, receiver)
+        if self._lambda is None:
+            self._lambda = self._make_lambda()
+        return self._lambda.open(deployment, method, path, headers, receiver)
+
+    async def close(self) -> None:
+        """Cut all connections; whatever is in flight fails."""
+        clients: list[DeploymentClient] = [self._http, *([self._lambda] if self._lambda is not None else [])]
+        await asyncio.gather(*(client.close() for client in clients))
+
+    def _make_lambda(self) -> "LambdaClient":
+        from perdure.deployments.aws_lambda.client import LambdaClient
+
+        return LambdaClient(self._settings, self._identity)
+
+
+def open_client(config: CommonConfig, clock: Clock) -> EveryDeploymentClient:
     """Return the client of the running event loop; close it at the end.
 
     Raises:
@@ -19,9 +63,16 @@ def open_client(config: CommonConfig, clock: Clock) -> HttpDeploymentClient:
     """
     key_file = config.request_identity_private_key_pem_file
     identity = load_identity(key_file, clock) if key_file else None
+    if identity is not None:
+        log.info("request_identity", public_key=identity.key_id)
     if config.deployment_ca_file:
         _check_authorities(config.deployment_ca_file)
-    return HttpDeploymentClient(ClientSettings(ca_file=config.deployment_ca_file or None), identity)
+    settings = ClientSettings(
+        ca_file=config.deployment_ca_file or None,
+        assume_role_external_id=config.assume_role_external_id or os.environ.get("AWS_EXTERNAL_ID", ""),
+        request_compression_bytes_min=config.request_compression_threshold,
+    )
+    return EveryDeploymentClient(settings, identity)
 
 
 def _check_authorities(path: str) -> None:

@@ -30,3 +30,7 @@ class ClientSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Response bytes of one HTTP/2 connection that may be on their way."""
     ca_file: str | None = None
     """PEM file of certificate authorities to trust instead of the system's."""
+    assume_role_external_id: str = ""
+    """Shown to AWS when a role is assumed to call a Lambda function; empty for none."""
+    request_compression_bytes_min: int = 4 * MIB
+    """Size from which requests are compressed for Lambda functions that can read that."""

@@ -68,6 +68,12 @@ class CommonConfig(msgspec.Struct, frozen=True, kw_only=True):
     deployment_ca_file: Annotated[
         str, Meta(description="PEM file with certificates that those of deployments are checked against; empty: the system's")
     ] = ""
+    assume_role_external_id: Annotated[
+        str, Meta(description="external id shown when a role is assumed to call a Lambda function; empty: that of AWS_EXTERNAL_ID")
+    ] = ""
+    request_compression_threshold: Annotated[
+        SizeBytes, Meta(description="size from which requests are compressed for Lambda functions that can read that")
+    ] = 4 * 1024 * 1024
     shutdown_grace: Annotated[DurationMs, Meta(description="how long work in flight may take when stopping")] = 5_000
 
 

@@ -87,12 +87,18 @@ class Endpoints:
     def __init__(self) -> None:
         self.found: dict[str, Discovered] = {}
         self.asked: list[tuple[str, dict[str, str], bool]] = []
+        self.roles: list[str | None] = []
 
-    def serve(self, url: str, *services: Service, mode: ProtocolMode = ProtocolMode.BIDI_STREAM) -> None:
-        self.found[url] = Discovered(mode, "HTTP/2.0", 5, 7, list(services), sdk_version="made-up/1.0")
+    def serve(
+        self, url: str, *services: Service, mode: ProtocolMode = ProtocolMode.BIDI_STREAM, lambda_compression: str | None = None
+    ) -> None:
+        self.found[url] = Discovered(mode, "HTTP/2.0", 5, 7, list(services), "made-up/1.0", lambda_compression)
 
-    async def discover(self, url: str, *, additional_headers: Mapping[str, str], use_http_11: bool) -> Discovered:
+    async def discover(
+        self, url: str, *, additional_headers: Mapping[str, str], use_http_11: bool, assume_role_arn: str | None = None
+    ) -> Discovered:
         self.asked.append((url, dict(additional_headers), use_http_11))
+        self.roles.append(assume_role_arn)
         await asyncio.sleep(0)
         if url not in self.found:
             raise DeploymentUnreachable(f"error when calling '{url}': refused")

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from perdure.bus.messages import SchemaChanged
+from perdure.model.deployment import ProtocolMode
 from perdure.model.target import HandlerType, ServiceType
 from perdure.registry.schema import read_schema
 from tests.unit.admin.harness import KEYS, SUBJECTS, Admin, Endpoints, MemoryBus, an_admin, with_admin
@@ -153,7 +154,8 @@ NO_VARIANT = (
         ({"uri": "foo"}, 400, "The provided uri foo is not absolute"),
         ({"uri": "ftp://x/y"}, 400, "neither http nor https"),
         ({"arn": "x"}, 400, "The request field 'arn' is invalid. Reason: A qualified ARN must have 8 components delimited by `:`"),
-        ({"arn": "arn:aws:lambda:eu-central-1:123456789012:function:f:1"}, 501, "Lambda deployments are not supported yet"),
+        ({"arn": "arn:aws:lambda:eu-central-1:123456789012:function:f"}, 400, "A qualified ARN must have 8 components"),
+        ({"arn": "arn:aws:s3:eu-central-1:123456789012:function:f:1"}, 400, "The request field 'arn' is invalid."),
         ({"uri": URL, "auth": {"GoogleIdToken": {}}}, 501, "not supported yet"),
     ],
 )
@@ -164,6 +166,25 @@ def test_a_body_that_cannot_be_is_refused_before_anyone_is_asked(tmp_path: Path,
         assert text in answer.text
         assert answer.headers["content-type"] == ("text/plain; charset=utf-8" if status == 422 else "application/json")
         assert admin.endpoints.asked == []
+
+    with_admin(tmp_path, test)
+
+
+def test_a_function_is_registered_by_its_arn(tmp_path: Path) -> None:
+    arn, role = "arn:aws:lambda:eu-central-1:123456789012:function:f:1", "arn:aws:iam::123456789012:role/caller"
+
+    async def test(admin: Admin) -> None:
+        admin.endpoints.serve(arn, a_service(), mode=ProtocolMode.REQUEST_RESPONSE, lambda_compression="zstd")
+        created = await admin.http.post("/deployments", json={"arn": arn, "assume_role_arn": role, "additional_headers": {"X-A": "b"}})
+        assert created.status_code == 201
+        assert (admin.endpoints.asked, admin.endpoints.roles) == ([(arn, {"x-a": "b"}, False)], [role])
+        shown = (await admin.http.get(f"/deployments/{created.json()['id']}")).json()
+        assert (shown["arn"], shown["assume_role_arn"], shown["compression"]) == (arn, role, "Zstd")
+        assert shown["additional_headers"] == {"x-a": "b"}
+        assert not {"uri", "http_version", "protocol_type"} & shown.keys()
+        again = await admin.http.post("/deployments", json={"arn": arn})
+        assert (again.status_code, again.json()["id"]) == (200, created.json()["id"])
+        assert len(admin.endpoints.asked) == 1
 
     with_admin(tmp_path, test)
 

@@ -151,21 +151,21 @@ def test_protocol_versions_that_are_no_range_are_a_bad_response(low: int, high: 
         parse(a_manifest(minProtocolVersion=low, maxProtocolVersion=high))
 
 
-@pytest.mark.parametrize(("low", "high"), [(1, 4), (8, 9)])
+@pytest.mark.parametrize(("low", "high"), [(8, 8), (8, 9)])
 def test_protocol_versions_without_overlap_are_unsupported(low: int, high: int) -> None:
     with pytest.raises(ProtocolVersionsUnsupported, match=rf"\[{low}, {high}\]"):
         parse(a_manifest(minProtocolVersion=low, maxProtocolVersion=high))
 
 
-@pytest.mark.parametrize(("low", "high"), [(1, 5), (7, 9)])
+@pytest.mark.parametrize(("low", "high"), [(1, 4), (1, 5), (7, 9)])
 def test_protocol_versions_that_overlap_are_kept_as_announced(low: int, high: int) -> None:
     found = parse(a_manifest(minProtocolVersion=low, maxProtocolVersion=high))
     assert (found.protocol_version_min, found.protocol_version_max) == (low, high)
 
 
 def test_an_early_typescript_sdk_is_taken_to_speak_version_one() -> None:
-    with pytest.raises(ProtocolVersionsUnsupported, match=r"\[1, 1\]"):
-        parse(a_manifest(minProtocolVersion=1, maxProtocolVersion=5), sdk_version="restate-sdk-typescript/1.2.3")
+    found = parse(a_manifest(minProtocolVersion=1, maxProtocolVersion=5), sdk_version="restate-sdk-typescript/1.2.3")
+    assert (found.protocol_version_min, found.protocol_version_max) == (1, 1)
 
 
 @pytest.mark.parametrize(
