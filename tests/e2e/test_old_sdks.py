@@ -1,7 +1,10 @@
-"""TypeScript SDKs of protocol versions 1 (1.0.1) and 2 (1.4.0): streams that stay open, and such that suspend at every await."""
+"""TypeScript SDKs of protocol versions 1 (1.0.1) and 2 (1.4.0), in three ways of waiting: on an open stream, suspended when nothing has
+happened for a moment, and suspended at every await.
+"""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -12,28 +15,31 @@ from tests.e2e.suite import Suite
 
 ROOM = REPOSITORY / "tests/e2e/node-old"
 NAMES = ("Greeter", "Counter", "Steps", "Chain", "Holder", "Signup")
-CASES = [(sdk, version, mode) for sdk, version in (("1.0.1", 1), ("1.4.0", 2)) for mode in ("Stays", "Suspends")]
+VERSIONS = {"1.0.1": 1, "1.4.0": 2}
+TIMEOUTS = {"Stays": "10m", "Dozes": "100ms", "Suspends": "0s"}
+CASES = [(sdk, mode) for sdk in VERSIONS for mode in TIMEOUTS]
 
 
-@pytest.fixture(scope="module", params=CASES, ids=lambda case: f"{case[0]}-{case[2].lower()}")
+@pytest.fixture(scope="module", params=CASES, ids=lambda case: f"{case[0]}-{case[1].lower()}")
 def old(request: pytest.FixtureRequest, suite: Suite, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
     """The services on one old SDK, in one way of waiting."""
-    sdk, version, mode = request.param
+    yield from serve(suite, *request.param, tmp_path_factory.mktemp("node-old"))
+
+
+def serve(suite: Suite, sdk: str, mode: str, directory: Path) -> Iterator[Services]:
     if suite.peer:
         pytest.skip("the real server refuses protocol versions below 5")
     if not (ROOM / f"node_modules/sdk-{sdk}").exists() or not NODE.exists():
         pytest.skip(f"@restatedev/restate-sdk {sdk} is not installed in tests/e2e/node-old, or node is not in tests/e2e/node")
+    version = VERSIONS[sdk]
     prefix = f"Old{version}{mode}"
-    directory = tmp_path_factory.mktemp(f"node-{sdk}")
     endpoint = Endpoint(str(ROOM / "app.mjs"), directory, prefix=prefix, env={"SDK": f"sdk-{sdk}"})
     try:
         endpoint.start()
-        deployment = suite.register(endpoint.url)
-        assert deployment["max_protocol_version"] == version
-        if mode == "Suspends":
-            for name in NAMES:
-                answer = suite.http.patch(f"{suite.admin_url}/services/{prefix}{name}", json={"inactivity_timeout": "0s"})
-                assert answer.status_code == 200, answer.text
+        assert suite.register(endpoint.url)["max_protocol_version"] == version
+        for name in NAMES:
+            answer = suite.http.patch(f"{suite.admin_url}/services/{prefix}{name}", json={"inactivity_timeout": TIMEOUTS[mode]})
+            assert answer.status_code == 200, answer.text
         yield Services(suite, endpoint, prefix)
     finally:
         endpoint.stop()
@@ -82,8 +88,7 @@ def test_its_steps_run_once_and_in_order(old: Services, tag: str) -> None:
 
 def test_it_sleeps(old: Services, tag: str) -> None:
     assert old.suite.result(old.path("Steps", "nap"), {"tag": tag, "ms": 300}) == "rested"
-    is_suspending = old.prefix.endswith("Suspends")
-    assert (len(old.endpoint.effects(tag)) > 1) == is_suspending
+    assert (len(old.endpoint.effects(tag)) > 1) == (not old.prefix.endswith("Stays"))
 
 
 def test_its_services_call_each_other(old: Services) -> None:
@@ -163,3 +168,17 @@ def test_a_cancellation_reaches_the_callee(old: Services, tag: str) -> None:
     assert old.suite.attach(invocation_id).status_code == 409
     old.endpoint.wait_for_effect(tag, "woken by 409")
     assert "caught 409" in old.endpoint.effects(tag)
+
+
+@pytest.mark.parametrize("sdk", VERSIONS)
+def test_no_step_of_it_runs_twice_when_the_invoker_is_killed(own_suite: Suite, tmp_path: Path, tag: str, sdk: str) -> None:
+    for old in serve(own_suite, sdk, "Stays", tmp_path):
+        invocation_id = own_suite.send(old.path("Holder", "hold_with_steps"), tag)
+        awakeable = await_id(old, tag)
+        old.endpoint.wait_for_effect(f"{tag}-attempts", "waiting")
+        killed = own_suite.kill("invoker")
+        eventually(lambda: {each.pid for each in own_suite.processes("invoker")} - set(killed), "another invoker runs")  # noqa: B023
+        own_suite.call(f"/restate/awakeables/{awakeable}/resolve", "done")
+        assert own_suite.attach(invocation_id).json() == "done"
+        assert old.endpoint.effects(tag) == [*(f"step-{number}" for number in range(5)), awakeable]
+        assert len(old.endpoint.effects(f"{tag}-attempts")) > 1

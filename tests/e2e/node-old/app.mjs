@@ -96,6 +96,14 @@ const holder = restate.service({
       await ctx.run(() => effect(tag, id));
       return promise;
     },
+    // Five steps, then one that tells an awakeable, which is awaited; "waiting" in each attempt once all of them are durable.
+    hold_with_steps: async (ctx, tag) => {
+      for (let number = 0; number < 5; number++) await ctx.run(() => effect(tag, `step-${number}`));
+      const { id, promise } = ctx.awakeable();
+      await ctx.run(() => effect(tag, id));
+      effect(`${tag}-attempts`, "waiting");
+      return promise;
+    },
     // What comes first: one of two awakeables, or the end of a sleep.
     race: async (ctx, { tag, ms }) => {
       const [first, second] = [ctx.awakeable(), ctx.awakeable()];
