@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pytest
 import restate
 
-from tests.contract.deployments.aws import ARN, OWN_KEY, OWN_SECRET, ROLE, ROLE_KEY, Aws, Function, sdk_function
+from tests.contract.deployments.aws import ARN, OWN_KEY, OWN_SECRET, REGION, ROLE, ROLE_KEY, Aws, Function, sdk_function
 from tests.contract.deployments.support import hypercorn_server
 from tests.contract.deployments.test_identity import KEY, KEY_ID
 from tests.e2e.suite import Suite
@@ -96,6 +96,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
         monkeypatch.setenv(name, f"http://127.0.0.1:{thread.port}")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", OWN_KEY)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", OWN_SECRET)
+    monkeypatch.setenv("AWS_REGION", REGION)  # the real server needs it to assume a role
     monkeypatch.setenv("AWS_EXTERNAL_ID", "ours")
     suite = Suite(tmp_path / "data")
     prefix = "RESTATE" if suite.peer else "PERDURE"
