@@ -10,9 +10,12 @@ import msgspec
 import pytest
 import restate
 
+from perdure.base.clock import SystemClock
 from perdure.deployments.discovery import discover
 from perdure.deployments.interface import FailureKind
 from perdure.deployments.manifest import MEDIA_TYPES
+from perdure.deployments.opening import open_client
+from perdure.process.config import CommonConfig
 from tests.contract.deployments.certificates import Certificates, make_certificates
 from tests.contract.deployments.support import (
     Http2Peer,
@@ -148,5 +151,16 @@ def test_a_certificate_of_another_name_is_a_tls_failure(certificates: Certificat
             deployment = msgspec.structs.replace(a_deployment(server.port), url=f"https://127.0.0.1:{server.port}")
             failure = await post(client, deployment)[0].failed()
             assert failure.kind is FailureKind.TLS
+
+    run(test())
+
+
+def test_the_settings_of_a_process_name_the_authority(certificates: Certificates) -> None:
+    async def test() -> None:
+        client = open_client(CommonConfig(deployment_ca_file=str(certificates.authority)), SystemClock())
+        async with http2_server(echo, context=tls_server_context(certificates, "h2")) as server:
+            recorder = await attempt_at(client, a_deployment(server.port, scheme="https"), "/invoke/Greeter/greet", b"").over()
+            assert recorder.status == 200
+            await client.close()
 
     run(test())
