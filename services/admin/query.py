@@ -64,7 +64,8 @@ async def post_query(request: Request) -> Response:
 
 def _refusal(error: QueryError) -> Response:
     status = 400 if _CALLERS_FAULT.search(error.engine_text) else 500
-    return json_response(status, {"message": f"Datafusion error: {error.engine_text}" if error.engine_text else error.message})
+    reason = error.engine_text.removeprefix("DataFusion error: ")
+    return json_response(status, {"message": f"Datafusion error: {reason}" if reason else error.message})
 
 
 class _Guard:

@@ -12,7 +12,7 @@ from perdure.base.ids import partition_key_of_key
 from perdure.model.result import Failure, Outcome, Success
 from perdure.query.places import id_text, objects_wanted
 from perdure.query.table import Column, ColumnType, Snapshot, Table, nothing
-from perdure.query.texts import failure_text, utf8_text
+from perdure.query.texts import promise_failure_text, utf8_text
 from perdure.query.wanted import Wanted
 from perdure.store.keyspace import PartitionKeys, unpack
 
@@ -96,7 +96,7 @@ def _success_text(promise: _NamedPromise) -> str | None:
 
 
 def _failure(promise: _NamedPromise) -> str | None:
-    return failure_text(promise.result) if isinstance(promise.result, Failure) else None
+    return promise_failure_text(promise.result) if isinstance(promise.result, Failure) else None
 
 
 STATE: Final = Table[_Entry](

@@ -8,6 +8,7 @@ from perdure.model.journal import Combinator, Future
 from perdure.model.result import Failure
 from perdure.model.target import HandlerType, Target
 
+_PHRASES: Final = {400: "Bad request", 500: "Internal"}
 _COMBINATORS: Final = {
     Combinator.UNKNOWN: "Unknown",
     Combinator.FIRST_COMPLETED: "FirstCompleted",
@@ -34,6 +35,12 @@ def service_type_text(target: Target) -> str:
 def failure_text(failure: Failure) -> str:
     """Return `[code] message`."""
     return f"[{failure.code}] {failure.message}"
+
+
+def promise_failure_text(failure: Failure) -> str:
+    """Return `[code phrase] message`, as promises show their failures."""
+    phrase = _PHRASES.get(failure.code)
+    return failure_text(failure) if phrase is None else f"[{failure.code} {phrase}] {failure.message}"
 
 
 def utf8_text(value: bytes) -> str | None:

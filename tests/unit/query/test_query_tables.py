@@ -146,7 +146,7 @@ STATEMENTS: list[tuple[str, list[tuple[object, ...]]]] = [
     ),
     (
         "SELECT key, completed, completion_success_value, completion_success_value_utf8, completion_failure FROM sys_promise ORDER BY key",
-        [("done", True, b"yes", "yes", None), ("open", False, None, None, None), ("refused", True, None, None, "[400] no")],
+        [("done", True, b"yes", "yes", None), ("open", False, None, None, None), ("refused", True, None, None, "[400 Bad request] no")],
     ),
     (
         f"SELECT index, entry_type, name, raw_length, version, CAST(appended_at AS BIGINT) FROM sys_journal WHERE id = '{text(HOLDER)}'",
