@@ -104,10 +104,12 @@ def test_an_aws_that_is_not_there_is_a_connect_failure() -> None:
     run(test())
 
 
-def hanging() -> Function:
+def hanging(released: asyncio.Event) -> Function:
+    """A function that answers once `released` is set."""
+
     async def function(event: dict[str, Any]) -> bytes:
-        await asyncio.Event().wait()
-        raise AssertionError
+        await released.wait()
+        return a_manifest()
 
     return function
 
@@ -127,12 +129,14 @@ def test_after_an_abort_nothing_follows_and_the_next_call_works() -> None:
 
 def test_an_exchange_that_runs_fails_when_the_client_closes() -> None:
     async def test() -> None:
-        async with a_place(hanging()) as place:
+        released = asyncio.Event()
+        async with a_place(hanging(released)) as place:
             recorder = place.attempt()
             await place.aws.called.wait()
             await place.client.close()
             assert recorder.failure is not None
             assert recorder.failure.kind is FailureKind.RESET
+            released.set()
 
     run(test())
 
