@@ -16,7 +16,7 @@ from perdure.codec.service_protocol.events import AttemptEvent, AwaitingOn, Comm
 from perdure.deployments.interface import DeploymentClient, Exchange, ExchangeFailure, FailureKind, HeaderList
 from perdure.model.deployment import Deployment, ProtocolMode
 from perdure.model.invocation import AttemptTimings, Pin
-from perdure.model.journal import AttemptError, Call, Completion, Notification, OneWayCall
+from perdure.model.journal import AttemptError, Call, Completion, ErrorBehavior, Notification, OneWayCall
 from perdure.registry.options import EffectiveOptions
 from perdure.registry.schema import Schema
 from services.invoker.calls import CallResolver
@@ -27,6 +27,8 @@ DRAIN_S_MAX: Final = 5.0
 """How long a deployment may take to end its response after its last frame."""
 
 _DOC_CODES: Final = {413: "RT0019", 415: "RT0015", 429: "RT0023", 502: "RT0010", 503: "RT0023", 504: "RT0010"}
+_PAUSES: Final = frozenset({"RT0025"})
+"""What the same code would do again at once: a person must look."""
 _FAILURE_CODE: Final = {415: 415}
 
 
@@ -242,7 +244,8 @@ class Attempt:
         try:
             received = self._decoder.receive(data)
         except RemoteProtocolError as error:
-            self._break(AttemptError(500, error.message, error.code or "RT0012"))
+            behavior = ErrorBehavior.PAUSE if error.code in _PAUSES else ErrorBehavior.RETRY
+            self._break(AttemptError(500, error.message, error.code or "RT0012", behavior=behavior))
             return
         if received:
             self._take(received)

@@ -17,5 +17,5 @@ class InvokerConfig(CommonConfig, frozen=True, kw_only=True):
     )
     message_size_limit: Annotated[SizeBytes, Meta(description="largest message from a deployment")] = 32 * 1024 * 1024
     state_cache_keys: Annotated[int, Meta(ge=1, description="objects whose state stays in memory, per partition")] = 10_000
-    takeover_after: Annotated[DurationMs, Meta(description="silence after which an owner's partitions are taken")] = 3_000
+    takeover_after: Annotated[DurationMs, Meta(description="how long to listen before an owner that never spoke is dead")] = 3_000
     poll_interval: Annotated[DurationMs, Meta(description="how often leases and mailboxes are looked at without a bell")] = 1_000
