@@ -24,6 +24,7 @@ from perdure.model.invocation import InvocationRecord, Pin, Source, Status
 from perdure.model.journal import Combinator, Future
 from perdure.model.result import Failure, Success
 from perdure.model.target import HandlerType, ServiceType, Target
+from perdure.query.workers import RUNNING_MAX
 from perdure.registry.schema import bump_meta_version, put_deployment, put_service
 from perdure.store.chunks import set_chunked
 from perdure.store.format import prepare
@@ -314,6 +315,20 @@ def test_asyncpg_reads_through_a_cursor(sql: Sql) -> None:
             await connection.close()
 
     assert asyncio.run(read()) == (list(range(1, 2501)), "ready")
+
+
+def test_a_client_that_leaves_amid_a_result_leaves_no_statement_behind(sql: Sql) -> None:
+    async def read_a_little() -> None:
+        connection = await asyncpg.connect(sql.url)
+        await connection.execute("BEGIN")
+        cursor = await connection.cursor("SELECT repeat('x', 1000) AS filler FROM generate_series(1, 100000)")
+        assert len(await cursor.fetch(10)) == 10
+        connection.terminate()
+
+    for _ in range(RUNNING_MAX + 1):
+        asyncio.run(read_a_little())
+    with sql.connect() as connection:
+        assert connection.execute("SELECT 1").fetchone() == (1,)
 
 
 # ---- limits

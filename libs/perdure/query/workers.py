@@ -62,6 +62,10 @@ class Worker:
     def pid(self) -> int:
         return self._process.pid
 
+    @property
+    def is_alive(self) -> bool:
+        return self._process.returncode is None
+
     def send(self, request: Request) -> None:
         """Send a request; those are small."""
         self._requests.write(frame(request))
@@ -77,7 +81,7 @@ class Worker:
 
     async def end(self) -> None:
         """Kill it, whatever it does, and wait until it is gone."""
-        if self._process.returncode is None:
+        if self.is_alive:
             self._process.kill()
         await self._process.wait()
 
@@ -210,13 +214,21 @@ class QueryWorkers:
     async def _ask(self, request: Request) -> Answers:
         await self._slots.acquire()
         try:
-            worker = self._idle.pop() if self._idle else await self._start()
+            worker = self._take_idle() or await self._start()
         except BaseException:
             self._slots.release()
             raise
         if worker.retirement is not None:
             worker.retirement.cancel()
         return Answers(worker, request, self._ask_live, self._release)
+
+    def _take_idle(self) -> Worker | None:
+        while self._idle:
+            worker = self._idle.pop()
+            if worker.is_alive:
+                return worker
+            self._end(worker)
+        return None
 
     async def _start(self) -> Worker:
         command = (sys.executable, "-m", "perdure.query.worker", str(os.getpid()))

@@ -46,7 +46,14 @@ def with_workers(path: Path, work: Callable[[QueryWorkers], Awaitable[None]], *,
 
 
 def worker_pids() -> set[int]:
-    return {child.pid for child in psutil.Process().children() if "perdure.query.worker" in child.cmdline()}
+    return {child.pid for child in psutil.Process().children() if is_worker(child)}
+
+
+def is_worker(process: psutil.Process) -> bool:
+    try:
+        return "perdure.query.worker" in process.cmdline()
+    except psutil.NoSuchProcess:  # ended, or waiting to be noticed
+        return False
 
 
 async def document(workers: QueryWorkers, sql: str, *parameters: Parameter) -> object:
@@ -109,6 +116,17 @@ def test_a_worker_that_dies_fails_its_statement_alone(tmp_path: Path) -> None:
         psutil.Process(pid).kill()
         with pytest.raises(QueryError, match="has ended"):
             await anext(answers)
+        assert await document(workers, "SELECT 1 AS a") == {"rows": [{"a": 1}]}
+
+    with_workers(tmp_path, work)
+
+
+def test_a_worker_that_died_while_idle_is_replaced(tmp_path: Path) -> None:
+    async def work(workers: QueryWorkers) -> None:
+        await document(workers, "SELECT 1 AS a")
+        [worker] = workers._idle
+        psutil.Process(worker.pid).kill()
+        await until(lambda: not worker.is_alive)
         assert await document(workers, "SELECT 1 AS a") == {"rows": [{"a": 1}]}
 
     with_workers(tmp_path, work)
