@@ -84,13 +84,15 @@ STATEMENTS = [
     " AND target_service_name IN ('A', 'B') GROUP BY target_service_name, target_handler_name",
     "SELECT inv.id FROM sys_invocation inv WHERE inv.status IN ('running', 'pending') ORDER BY inv.created_at DESC, inv.id LIMIT 100",
     "SELECT inv.id, dp.id IS NOT NULL as pinned_deployment_exists FROM sys_invocation inv LEFT JOIN sys_deployment dp"
-    " ON dp.id = inv.pinned_deployment_id WHERE inv.id IN ('a', 'b')",
+    " ON dp.id = inv.pinned_deployment_id WHERE inv.id IN"
+    " ('inv_1gf3qgbvqBGZ3Wg62ENp11QEVhGegZNT7N', 'inv_1k3MuQDfa7A45YH49SHMO65A9XUNiCuZLX')",
     "SELECT service_name, service_key, COUNT(1) as num_pending FROM sys_inbox GROUP BY service_name, service_key ORDER BY num_pending DESC",
     "SELECT target_service_name as service_name, target_service_key as service_key, status as invocation_status, first_value(id) as id,"
     " 0 as num_pending, sum(retry_count) as num_retries FROM sys_invocation WHERE status != 'pending'"
     " GROUP BY target_service_name, target_service_key, status",
     "SELECT COUNT(1) FROM (SELECT * FROM sys_invocation inv LIMIT 50000 ) WHERE inv.status != 'completed'",
-    "SELECT sj.index, sj.entry_type FROM sys_journal sj WHERE sj.id = 'inv_1' ORDER BY index DESC LIMIT 100",
+    "SELECT sj.index, sj.entry_type FROM sys_journal sj WHERE sj.id = 'inv_1gf3qgbvqBGZ3Wg62ENp11QEVhGegZNT7N'"
+    " ORDER BY index DESC LIMIT 100",
     "SELECT id, target FROM sys_invocation_status WHERE ((target = 'A/b' AND target_service_ty = 'service') OR"
     " (target LIKE 'A/b/%' AND target_service_ty != 'service')) AND status IN ('invoked', 'suspended') LIMIT 500",
     "SELECT key, value FROM state WHERE service_name = 'A' AND service_key = 'b' ;",
