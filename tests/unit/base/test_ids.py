@@ -85,7 +85,9 @@ def test_an_old_awakeable_is_the_signal_of_its_entry(raw: bytes, index: int) -> 
     assert ids.parse_awakeable_id(old) == (raw, index + ids.AWAKEABLE_OFFSET)
 
 
-@pytest.mark.parametrize("text", ["sign_1", "prom_1", "prom_1AQID", "sign_1AQID", "sign_1" + "A" * 40, "sign_1" + "A" * 37 + "!", "sign_1" + "é" * 38])
+@pytest.mark.parametrize(
+    "text", ["sign_1", "prom_1", "prom_1AQID", "sign_1AQID", "sign_1" + "A" * 40, "sign_1" + "A" * 37 + "!", "sign_1" + "é" * 38]
+)
 def test_what_is_no_awakeable_id_is_refused(text: str) -> None:
     with pytest.raises(ids.InvalidId, match="bad length"):
         ids.parse_awakeable_id(text)

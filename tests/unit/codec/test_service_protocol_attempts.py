@@ -155,7 +155,17 @@ def test_a_start_carries_all_that_the_attempt_is_told() -> None:
 
 @pytest.mark.parametrize(
     ("range_of_deployment", "server_max", "version"),
-    [((5, 7), 6, 6), ((5, 7), 7, 7), ((5, 5), 6, 5), ((7, 7), 6, None), ((1, 4), 6, 4), ((1, 1), 6, 1), ((0, 0), 6, None), ((1, 99), 6, 6), ((5, 7), 5, 5)],
+    [
+        ((5, 7), 6, 6),
+        ((5, 7), 7, 7),
+        ((5, 5), 6, 5),
+        ((7, 7), 6, None),
+        ((1, 4), 6, 4),
+        ((1, 1), 6, 1),
+        ((0, 0), 6, None),
+        ((1, 99), 6, 6),
+        ((5, 7), 5, 5),
+    ],
 )
 def test_the_highest_common_version_is_chosen(range_of_deployment: tuple[int, int], server_max: int, version: int | None) -> None:
     assert negotiate(*range_of_deployment, server_max=server_max) == version
