@@ -25,6 +25,7 @@ class QueryError(PerdureError):
 READ_ONLY: Final = "25006"
 QUERY_CANCELED: Final = "57014"
 LIMIT_EXCEEDED: Final = "54000"
+OUT_OF_MEMORY: Final = "53200"
 FEATURE_NOT_SUPPORTED: Final = "0A000"
 INTERNAL: Final = "XX000"
 
@@ -39,7 +40,7 @@ _SQLSTATES: Final = (
     (re.compile(r"Divide by zero|divide by zero", re.IGNORECASE), "22012"),
     (re.compile(r"Cast error|Cannot cast string|Parser error"), "22P02"),
     (re.compile(r"[Oo]verflow"), "22003"),
-    (re.compile(r"Resources exhausted"), "53200"),
+    (re.compile(r"Resources exhausted"), OUT_OF_MEMORY),
     (re.compile(r"not implemented|not supported|Unsupported", re.IGNORECASE), FEATURE_NOT_SUPPORTED),
     (re.compile(r"Error during planning|type_coercion|Schema error"), "42000"),
 )

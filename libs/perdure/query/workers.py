@@ -16,7 +16,7 @@ import structlog
 
 from perdure.base.limits import MIB
 from perdure.process.config import CommonConfig
-from perdure.query.errors import INTERNAL, QueryError
+from perdure.query.errors import INTERNAL, OUT_OF_MEMORY, QueryError
 from perdure.query.table import LiveById
 from perdure.query.wire import (
     LENGTH,
@@ -43,6 +43,13 @@ IDLE_S_MAX: Final = 60.0
 READ_AHEAD_BYTES_MAX: Final = 4 * MIB
 """What is taken from a worker before anybody wants it: a short result frees its worker however slow the client is."""
 
+_CHECK_S: Final = 0.25
+_PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
+_WORKER_BYTES: Final = 256 * MIB
+"""What a worker may take for itself."""
+_HOLDINGS: Final = 3
+"""A statement may hold tables, what it makes of them, and its result, each up to its limit."""
+
 AskInvokers = Callable[[], Awaitable[LiveById]]
 _log = structlog.get_logger()
 
@@ -65,6 +72,13 @@ class Worker:
     @property
     def is_alive(self) -> bool:
         return self._process.returncode is None
+
+    def resident_bytes(self) -> int:
+        """Return how much memory it takes now; 0 where the system does not tell."""
+        try:
+            return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * _PAGE_BYTES
+        except OSError:
+            return 0
 
     def send(self, request: Request) -> None:
         """Send a request; those are small."""
@@ -92,8 +106,17 @@ class Answers:
     Must be read to its end, or closed; a reader that is cancelled closes it.
     """
 
-    def __init__(self, worker: Worker, request: Request, ask_live: AskInvokers, release: Callable[[Worker, bool], None]) -> None:
+    def __init__(
+        self,
+        worker: Worker,
+        request: Request,
+        *,
+        ask_live: AskInvokers,
+        release: Callable[[Worker, bool], None],
+        resident_bytes_max: int,
+    ) -> None:
         self._worker = worker
+        self._resident_bytes_max = resident_bytes_max
         self._ask_live = ask_live
         self._release = release
         self._parts: deque[bytes] = deque()
@@ -104,6 +127,7 @@ class Answers:
         self._has_ended = False
         self._reading = asyncio.ensure_future(self._read(request))
         self._reading.add_done_callback(self._finish)
+        self._checking = asyncio.get_running_loop().call_later(_CHECK_S, self._check)
 
     def __aiter__(self) -> "Answers":
         return self
@@ -132,7 +156,15 @@ class Answers:
             self._parts.clear()
             self._reading.cancel()
 
+    def _check(self) -> None:
+        """End a statement whose worker has grown too large: the engine does not count all that it holds."""
+        if self._worker.resident_bytes() > self._resident_bytes_max:
+            self.close(QueryError(OUT_OF_MEMORY, f"the statement took more than {self._resident_bytes_max} bytes of memory"))
+        else:
+            self._checking = asyncio.get_running_loop().call_later(_CHECK_S, self._check)
+
     def _finish(self, reading: asyncio.Task[bool]) -> None:
+        self._checking.cancel()
         is_reusable = False
         if not reading.cancelled():
             if reading.exception() is None:
@@ -220,7 +252,8 @@ class QueryWorkers:
             raise
         if worker.retirement is not None:
             worker.retirement.cancel()
-        return Answers(worker, request, self._ask_live, self._release)
+        size_max = _WORKER_BYTES + _HOLDINGS * self._opening.memory_bytes_max
+        return Answers(worker, request, ask_live=self._ask_live, release=self._release, resident_bytes_max=size_max)
 
     def _take_idle(self) -> Worker | None:
         while self._idle:

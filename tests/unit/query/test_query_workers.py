@@ -121,6 +121,16 @@ def test_a_worker_that_dies_fails_its_statement_alone(tmp_path: Path) -> None:
     with_workers(tmp_path, work)
 
 
+def test_a_statement_that_takes_too_much_memory_is_ended(tmp_path: Path) -> None:
+    async def work(workers: QueryWorkers) -> None:
+        with pytest.raises(QueryError, match="bytes of memory") as caught:
+            await document(workers, "SELECT length(repeat('x', 500000000)) AS n")
+        assert caught.value.sqlstate == "53200"
+        assert await document(workers, "SELECT 1 AS a") == {"rows": [{"a": 1}]}
+
+    with_workers(tmp_path, work, memory_bytes_max=MIB)
+
+
 def test_a_worker_that_died_while_idle_is_replaced(tmp_path: Path) -> None:
     async def work(workers: QueryWorkers) -> None:
         await document(workers, "SELECT 1 AS a")
