@@ -18,7 +18,7 @@ from perdure.query.errors import QUERY_CANCELED, QueryError
 from perdure.query.remote import RemoteQueries
 from perdure.query.table import LiveById
 from perdure.query.wire import Form, Open, Parameter, of_wire, to_wire
-from perdure.query.workers import IDLE_MAX, QueryWorkers
+from perdure.query.workers import IDLE_MAX, RUNNING_MAX, QueryWorkers
 from tests.e2e.processes import REPOSITORY
 
 RUNNING = invocation_id(5, bytes(16))
@@ -117,6 +117,21 @@ def test_a_worker_that_dies_fails_its_statement_alone(tmp_path: Path) -> None:
         with pytest.raises(QueryError, match="has ended"):
             await anext(answers)
         assert await document(workers, "SELECT 1 AS a") == {"rows": [{"a": 1}]}
+
+    with_workers(tmp_path, work)
+
+
+def test_more_statements_than_there_is_room_for_wait_their_turn(tmp_path: Path) -> None:
+    seen: list[int] = []
+
+    async def work(workers: QueryWorkers) -> None:
+        async def one(number: int) -> object:
+            found = await document(workers, "SELECT $1 AS n", number)
+            seen.append(len(worker_pids()))
+            return found
+
+        assert await asyncio.gather(*map(one, range(20))) == [{"rows": [{"n": number}]} for number in range(20)]
+        assert max(seen) <= RUNNING_MAX + IDLE_MAX
 
     with_workers(tmp_path, work)
 
