@@ -45,13 +45,16 @@ def serve(suite: Suite, sdk: str, mode: str, directory: Path) -> Iterator[Servic
         endpoint.stop()
 
 
-def await_id(old: Services, tag: str) -> str:
-    """Wait for the id of an awakeable that a handler has told."""
+def await_id(old: Services, tag: str, *, is_awaited: bool = True) -> str:
+    """Wait for the id of an awakeable that a handler has told, and until the handler awaits it."""
 
     def find() -> str | None:
         return next((what for what in old.endpoint.effects(tag) if what.startswith("prom_1")), None)
 
-    return eventually(find, f"awakeable of {tag}") or ""
+    found = eventually(find, f"awakeable of {tag}") or ""
+    if is_awaited:
+        old.endpoint.wait_for_effect(f"{tag}-attempts", "waiting")
+    return found
 
 
 def cancel(old: Services, invocation_id: str) -> None:
@@ -136,7 +139,7 @@ def test_its_awakeable_is_resolved_by_another_handler(old: Services, tag: str) -
 
 def test_it_goes_on_with_the_first_of_several(old: Services, tag: str) -> None:
     invocation_id = old.suite.send(old.path("Holder", "race"), {"tag": tag, "ms": 600_000})
-    old.suite.call(f"/restate/awakeables/{await_id(old, tag)}/resolve", "second")
+    old.suite.call(f"/restate/awakeables/{await_id(old, tag, is_awaited=False)}/resolve", "second")
     assert old.suite.attach(invocation_id).json() == "second"
     assert old.suite.result(old.path("Holder", "race"), {"tag": f"{tag}-late", "ms": 100}) == "late"
 
@@ -175,7 +178,6 @@ def test_no_step_of_it_runs_twice_when_the_invoker_is_killed(own_suite: Suite, t
     for old in serve(own_suite, sdk, "Stays", tmp_path):
         invocation_id = own_suite.send(old.path("Holder", "hold_with_steps"), tag)
         awakeable = await_id(old, tag)
-        old.endpoint.wait_for_effect(f"{tag}-attempts", "waiting")
         killed = own_suite.kill("invoker")
         eventually(lambda: {each.pid for each in own_suite.processes("invoker")} - set(killed), "another invoker runs")  # noqa: B023
         own_suite.call(f"/restate/awakeables/{awakeable}/resolve", "done")

@@ -91,9 +91,11 @@ const chain = restate.service({
 const holder = restate.service({
   name: `${prefix}Holder`,
   handlers: {
+    // "waiting" in each attempt: an awakeable that is rejected before anything awaits it ends a process of SDK 1.0.
     hold: async (ctx, tag) => {
       const { id, promise } = ctx.awakeable();
       await ctx.run(() => effect(tag, id));
+      effect(`${tag}-attempts`, "waiting");
       return promise;
     },
     // Five steps, then one that tells an awakeable, which is awaited; "waiting" in each attempt once all of them are durable.
@@ -118,6 +120,7 @@ const holder = restate.service({
     survive: async (ctx, tag) => {
       const { id, promise } = ctx.awakeable();
       await ctx.run(() => effect(tag, id));
+      effect(`${tag}-attempts`, "waiting");
       try {
         await promise;
       } catch (error) {
