@@ -13,6 +13,7 @@ RUNTIME := .venv/.installed
 TOOLS := .venv-dev/.installed
 EXAMPLES := .cache/examples/.installed
 NODE := tests/e2e/node/node_modules/.installed
+NODE_OLD := tests/e2e/node-old/node_modules/.installed
 PEER_VERSION := 1.7.12
 PEER := .cache/peer/node_modules/@restatedev/restate-server-linux-x64/bin/restate-server
 
@@ -21,7 +22,7 @@ PIP_EDITABLE := install --quiet --disable-pip-version-check --no-deps --no-build
 APT_INSTALL := DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends
 SLOW_TESTS := $(wildcard tests/contract tests/simulation tests/fuzz tests/e2e tests/kill)
 
-.PHONY: help install demo up check test test-peer simulate bench fix docs clean
+.PHONY: help install demo up check test test-peer test-compose simulate bench fix docs clean
 
 help: ## List the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,11 +42,14 @@ check: $(TOOLS) ## Lint, types, import rules, unit and house tests: under a minu
 	.venv-dev/bin/lint-imports
 	.venv-dev/bin/python -m pytest tests/unit tests/house
 
-test: check $(RUNTIME) $(NODE) psql ## Everything that CI runs
+test: check $(RUNTIME) $(NODE) $(NODE_OLD) psql ## Everything that CI runs
 	SEEDS=$(SEEDS) .venv-dev/bin/python -m pytest $(SLOW_TESTS)
 
 test-peer: $(TOOLS) $(NODE) $(PEER) ## Run the contract tests that the real server can answer against it
 	PERDURE_TEST_PEER=restate RESTATE_SERVER=$(PEER) .venv-dev/bin/python -m pytest tests/e2e tests/kill $(ARGS)
+
+test-compose: $(TOOLS) docker ## Build the containers and run the set without FoundationDB in them
+	.venv-dev/bin/python -m pytest tests/compose
 
 simulate: $(TOOLS) ## Run SEEDS=n seeds of the simulation
 	SEEDS=$(SEEDS) .venv-dev/bin/python -m pytest tests/simulation
@@ -61,7 +65,7 @@ docs: $(TOOLS) ## Write the reference pages that are generated
 	.venv-dev/bin/python docs/generate.py
 
 clean: ## Remove everything that make has made
-	rm -rf .venv .venv-dev .cache tests/e2e/node/node_modules target
+	rm -rf .venv .venv-dev .cache tests/e2e/node/node_modules tests/e2e/node-old/node_modules target
 
 $(RUNTIME): requirements/runtime.txt requirements/build.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=")'
@@ -86,14 +90,20 @@ $(NODE): tests/e2e/node/package.json tests/e2e/node/package-lock.json | npm
 	cd tests/e2e/node && npm ci --no-fund --no-audit --loglevel=error
 	@touch $@
 
+$(NODE_OLD): tests/e2e/node-old/package.json tests/e2e/node-old/package-lock.json | npm
+	cd tests/e2e/node-old && npm ci --no-fund --no-audit --loglevel=error
+	@touch $@
+
 $(PEER): | npm
 	npm install --prefix .cache/peer --no-fund --no-audit --loglevel=error @restatedev/restate-server@$(PEER_VERSION)
 
 # Programs of the system that tests and benchmarks call, from Debian where they are missing.
-.PHONY: npm psql wrk
+.PHONY: npm psql wrk docker
 npm:
 	@command -v npm >/dev/null || { apt-get update && $(APT_INSTALL) npm; }
 psql:
 	@command -v psql >/dev/null || { apt-get update && $(APT_INSTALL) postgresql-client; }
 wrk:
 	@command -v wrk >/dev/null || { apt-get update && $(APT_INSTALL) wrk; } || echo "wrk is missing: a slower load generator is used"
+docker:
+	@command -v dockerd >/dev/null || { apt-get update && $(APT_INSTALL) docker.io docker-compose runc iptables debootstrap; }

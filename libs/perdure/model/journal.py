@@ -5,7 +5,6 @@ Source: shared/spec/service-protocol.md, sections 4 and 5.
 """
 
 import enum
-from typing import Literal
 
 import msgspec
 
@@ -300,5 +299,3 @@ class AttemptError(msgspec.Struct, frozen=True, array_like=True, gc=False):
     next_retry_delay_ms: int | None = None
     behavior: ErrorBehavior = ErrorBehavior.RETRY
 
-
-ServiceProtocolVersion = Literal[5, 6, 7]
