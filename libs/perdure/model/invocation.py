@@ -96,3 +96,5 @@ class InvocationRecord(msgspec.Struct, array_like=True):
     """Attempts of the stretch that ended in a pause; live counts are the owner's memory."""
     timings: AttemptTimings = AttemptTimings()
     traceparent: str | None = None
+    event_count: int = 0
+    """Journal events that are kept."""

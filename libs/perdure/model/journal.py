@@ -299,3 +299,18 @@ class AttemptError(msgspec.Struct, frozen=True, array_like=True, gc=False):
     next_retry_delay_ms: int | None = None
     behavior: ErrorBehavior = ErrorBehavior.RETRY
 
+
+class EventType(enum.IntEnum):
+    """What a journal event tells. Source: shared/spec/lifecycle.md, 6.5."""
+
+    TRANSIENT_ERROR = 0
+    PAUSED = 1
+
+
+class JournalEvent(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Something that happened to an invocation besides its journal; `error` is absent for a pause by hand."""
+
+    event_type: EventType
+    appended_at_ms: int
+    after_entry_index: int
+    error: AttemptError | None = None

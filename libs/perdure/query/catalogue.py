@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from perdure.query.events import SYS_JOURNAL_EVENTS
 from perdure.query.invocations import SYS_IDEMPOTENCY, SYS_INVOCATION, SYS_INVOCATION_STATE, SYS_INVOCATION_STATUS
 from perdure.query.journal import SYS_JOURNAL
 from perdure.query.objects import STATE, SYS_INBOX, SYS_KEYED_SERVICE_STATUS, SYS_PROMISE
@@ -17,6 +18,7 @@ TABLES: Final[dict[str, Table[Any]]] = {  # Any: each has items of its own
         SYS_INVOCATION_STATE,
         SYS_IDEMPOTENCY,
         SYS_JOURNAL,
+        SYS_JOURNAL_EVENTS,
         SYS_INBOX,
         SYS_KEYED_SERVICE_STATUS,
         SYS_PROMISE,

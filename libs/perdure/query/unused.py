@@ -66,8 +66,4 @@ UNUSED: Final = (
         "partition_key:u64 id:text num_inbox:u64 status:text head_entry_id:text scheduled_at:ts blocked_on:text blocked_on_json:text",
         *(f"{cause}_block_duration:dur" for cause in _CAUSES),
     ),
-    _table(
-        "sys_journal_events",
-        "partition_key:u64 id:text after_journal_entry_index:u32 appended_at:ts event_type:text event_json:text",
-    ),
 )

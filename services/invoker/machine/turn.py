@@ -5,7 +5,17 @@ import msgspec
 from perdure.base.ids import InvocationId, partition_of
 from perdure.bus.messages import Completed, OwnerReply
 from perdure.model.invocation import CallSink, IngressSink, InvocationRecord, Status
-from perdure.model.journal import Command, Completion, CompletionType, Entry, Notification, StoredEntry
+from perdure.model.journal import (
+    AttemptError,
+    Command,
+    Completion,
+    CompletionType,
+    Entry,
+    EventType,
+    JournalEvent,
+    Notification,
+    StoredEntry,
+)
 from perdure.model.result import Outcome, Result
 from perdure.model.target import Target
 from services.invoker.machine.mail import CompletionMail, Mail
@@ -109,13 +119,25 @@ class Turn:
         if live.record.status is Status.INVOKED:
             self.step.after_commit.append(Forward(live.id, live.attempt, index, notification, as_ack))
 
-    def drop_journal(self, invocation_id: InvocationId, length: int) -> None:
-        """Remove all entries of a journal of `length` entries."""
-        for index in range(length):
-            key = self.keys.entry(invocation_id, index)
+    def note_event(self, live: Live, event_type: EventType, error: AttemptError | None) -> None:
+        """Keep what happened beside the journal."""
+        record = live.record
+        event = JournalEvent(event_type, self.now_ms, record.journal_length - 1, error)
+        self.put_value(self.keys.event(live.id, record.event_count), _encode_entry(event))
+        record.event_count += 1
+        self.touch(live)
+
+    def drop_journal(self, invocation_id: InvocationId, record: InvocationRecord) -> None:
+        """Remove all entries and events of a journal."""
+        keys = [self.keys.entry(invocation_id, index) for index in range(record.journal_length)]
+        keys += [self.keys.event(invocation_id, index) for index in range(record.event_count)]
+        for key in keys:
             self.step.writes.pop(key, None)
             self.step.wide.pop(key, None)
         self.step.cleared.append(self.keys.journal(invocation_id))
+        if record.event_count:
+            self.step.cleared.append(self.keys.events_of(invocation_id))
+        record.journal_length = record.event_count = 0
         self.step.touched.add(self.view.number)
 
     # Attempts.

@@ -1,11 +1,23 @@
 """Suspension, retries, cancel, kill, pause, resume, purge, restart."""
 
+import msgspec
 import pytest
 
 from perdure.bus.messages import Completed, Operate, Operated
 from perdure.model import journal
 from perdure.model.invocation import Status
-from perdure.model.journal import AttemptError, Combinator, Completion, CompletionType, ErrorBehavior, Future, RunProposal, Signal
+from perdure.model.journal import (
+    AttemptError,
+    Combinator,
+    Completion,
+    CompletionType,
+    ErrorBehavior,
+    EventType,
+    Future,
+    JournalEvent,
+    RunProposal,
+    Signal,
+)
 from perdure.model.result import Failure, Success, Void
 from perdure.model.target import HandlerType
 from perdure.registry.retry import EffectiveRetryPolicy
@@ -239,3 +251,47 @@ def test_restore_starts_what_ran_and_rebuilds_inboxes() -> None:
     assert started(step) == [an_id(1)]
     assert heir.view.locks == {("Svc", "k"): an_id(1)}
     assert list(heir.view.inboxes["Svc", "k"]) == [an_id(2), an_id(3)]
+
+
+def events(machine: Machine, number: int = 1) -> list[JournalEvent]:
+    prefix = machine.keys.events_of(an_id(number))
+    rows = [value for key, value in sorted(machine.rows.items()) if key.startswith(prefix)]
+    return [msgspec.msgpack.decode(row[1:], type=JournalEvent) for row in rows]
+
+
+def test_an_error_that_repeats_is_noted_once_until_there_is_progress() -> None:
+    machine = Machine()
+    live = machine.running()
+    for _ in range(2):
+        machine.fail(1)
+        machine.feed(RetryDue(live.id, live.attempt))
+    assert [event.event_type for event in events(machine)] == [EventType.TRANSIENT_ERROR]
+    machine.open(1)
+    machine.send(1, journal.Run(1))
+    machine.fail(1)
+    assert [event.after_entry_index for event in events(machine)] == [0, 1]
+
+
+def test_a_pause_is_noted_with_its_error_and_one_by_hand_without() -> None:
+    machine = Machine()
+    machine.running(1)
+    machine.fail(1, policy=EffectiveRetryPolicy(max_attempts=1))
+    (paused,) = events(machine, 1)
+    assert paused.event_type is EventType.PAUSED
+    assert paused.error is not None
+    machine.running(2)
+    operate(machine, "pause", 2)
+    machine.suspend(2, Future(signal_indexes=(1,)))
+    (by_hand,) = events(machine, 2)
+    assert by_hand.error is None
+
+
+def test_events_go_with_the_journal() -> None:
+    machine = Machine()
+    live = machine.running()
+    machine.fail(1)
+    machine.feed(RetryDue(live.id, live.attempt))
+    machine.open(1)
+    machine.end(1)
+    operate(machine, "purge_journal")
+    assert events(machine) == []

@@ -2,7 +2,7 @@
 
 from perdure.base.ids import InvocationId
 from perdure.model.invocation import Pin, Status
-from perdure.model.journal import AttemptError, ErrorBehavior, Output, RunProposal
+from perdure.model.journal import AttemptError, ErrorBehavior, EventType, Output, RunProposal
 from perdure.model.result import Failure
 from services.invoker.machine import futures
 from services.invoker.machine.commands.refusal import CommandRefused, error_of
@@ -47,7 +47,7 @@ def suspended(turn: Turn, event: AttemptSuspended) -> None:
     live.record.timings = event.timings
     assert live.journal is not None, "the journal of a running attempt is in memory"
     if live.pause_requested:
-        pause(turn, live)
+        pause(turn, live, None)
         return
     leaves = futures.resolved_leaves(live.journal)
     if futures.resolve(event.awaiting, leaves) is not futures.Resolution.PENDING:
@@ -80,16 +80,17 @@ def failed(turn: Turn, event: AttemptFailed) -> None:
     if live is None:
         return
     error = event.error
+    is_repeated = live.failures_since_entry > 0 and live.last_failure is not None and _is_same(error, live.last_failure)
     live.failures_since_entry += 1
     live.last_failure = error
     live.is_open = False
     live.record.timings = event.timings
     if live.pause_requested or error.behavior is ErrorBehavior.PAUSE:
-        pause(turn, live)
+        pause(turn, live, error)
     elif error.behavior is ErrorBehavior.FAIL:
         complete(turn, live, Failure(error.code, error.message))
     else:
-        _back_off(turn, live, event)
+        _back_off(turn, live, event, is_repeated=is_repeated)
 
 
 def retry_due(turn: Turn, event: RetryDue) -> None:
@@ -99,25 +100,28 @@ def retry_due(turn: Turn, event: RetryDue) -> None:
         turn.start_attempt(live)
 
 
-def pause(turn: Turn, live: Live) -> None:
-    """Leave an invocation to a person; it keeps its key."""
+def pause(turn: Turn, live: Live, error: AttemptError | None) -> None:
+    """Leave an invocation to a person, because of an error or by hand; it keeps its key."""
+    turn.note_event(live, EventType.PAUSED, error)
     live.record.retry_attempts = live.failures
     turn.rest(live)
     turn.set_status(live, Status.PAUSED)
 
 
-def _back_off(turn: Turn, live: Live, event: AttemptFailed) -> None:
+def _back_off(turn: Turn, live: Live, event: AttemptFailed, *, is_repeated: bool) -> None:
     error = event.error
     delay_ms = error.next_retry_delay_ms
     if delay_ms is None:
         live.failures += 1
         if event.policy.is_exhausted(live.failures):
             if event.policy.pauses_on_max_attempts:
-                pause(turn, live)
+                pause(turn, live, error)
             else:
                 complete(turn, live, Failure(error.code, error.message))
             return
         delay_ms = event.policy.delay_ms(live.failures, event.jitter)
+    if not is_repeated:
+        turn.note_event(live, EventType.TRANSIENT_ERROR, error)
     live.next_retry_at_ms = turn.now_ms + delay_ms
     turn.step.touched.add(turn.view.number)
     turn.step.after_commit.append(RetryAttempt(turn.view.number, live.id, live.attempt, delay_ms))
@@ -128,6 +132,16 @@ def _running(turn: Turn, invocation_id: InvocationId, attempt: int) -> Live | No
     if live is None or live.attempt != attempt or live.record.status is not Status.INVOKED or live.has_ended:
         return None
     return live
+
+
+def _is_same(error: AttemptError, other: AttemptError) -> bool:
+    """Whether a failure is a repetition that need not be told again."""
+    return (error.code, error.message, error.related_command_index, error.related_command_name) == (
+        other.code,
+        other.message,
+        other.related_command_index,
+        other.related_command_name,
+    )
 
 
 def _pin(live: Live, pin: Pin) -> None:

@@ -36,7 +36,7 @@ def remove(turn: Turn, live: Live) -> None:
     live.has_ended = True
     live.is_removed = True
     turn.touch(live)
-    turn.drop_journal(live.id, live.record.journal_length)
+    turn.drop_journal(live.id, live.record)
 
 
 def release_lock(turn: Turn, live: Live) -> None:
@@ -66,8 +66,7 @@ def release_lock(turn: Turn, live: Live) -> None:
 def _retain(turn: Turn, live: Live) -> None:
     record = live.record
     if record.journal_retention_ms == 0:
-        turn.drop_journal(live.id, record.journal_length)
-        record.journal_length = 0
+        turn.drop_journal(live.id, record)
     elif record.journal_retention_ms < record.completion_retention_ms:
         at_ms = turn.now_ms + record.journal_retention_ms
         turn.arm(Timer(at_ms, live.id, EXPIRE_JOURNAL_INDEX, TimerKind.EXPIRE_JOURNAL))

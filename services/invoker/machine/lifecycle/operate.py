@@ -90,7 +90,7 @@ def _pause(turn: Turn, live: Live, _request: Operate) -> str:
         return "already_paused"
     if live.next_retry_at_ms is not None:
         turn.stop_attempt(live)
-        pause(turn, live)
+        pause(turn, live, live.last_failure)
         return DONE
     live.pause_requested = True
     turn.step.touched.add(turn.view.number)

@@ -39,7 +39,7 @@ def purge(turn: Turn, invocation_id: InvocationId, existing: Live | InvocationRe
         remove(turn, existing)
     else:
         turn.count(record, -1)
-        turn.drop_journal(invocation_id, record.journal_length)
+        turn.drop_journal(invocation_id, record)
         del turn.view.found[invocation_id]
     target = record.target
     if target.handler_type is HandlerType.WORKFLOW and target.key is not None:
@@ -48,8 +48,7 @@ def purge(turn: Turn, invocation_id: InvocationId, existing: Live | InvocationRe
 
 def purge_journal(turn: Turn, invocation_id: InvocationId, record: InvocationRecord) -> None:
     """Remove the journal and keep the result."""
-    turn.drop_journal(invocation_id, record.journal_length)
-    record.journal_length = 0
+    turn.drop_journal(invocation_id, record)
     turn.put_completed(invocation_id, record)
 
 
