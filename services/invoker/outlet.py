@@ -10,7 +10,7 @@ from perdure.base.limits import BUS_BODY_BYTES_MAX
 from perdure.bus.interface import Bus
 from perdure.bus.messages import VERSION, Completed, Doorbell, OwnerReplies, OwnerReply, encode
 from perdure.bus.subjects import Subjects
-from perdure.model.result import Success
+from perdure.model.result import Failure, Success
 from perdure.store.blobs import put_blob
 from services.invoker.attempts import Attempts
 from services.invoker.machine.step import (
@@ -31,6 +31,7 @@ from services.invoker.owner import Owner
 
 MESSAGE_BYTES_MAX = 900_000
 """Replies are spread over messages of about this size; NATS takes 1 MiB by default."""
+FAILURE_CHARACTERS_MAX = 50_000
 _REPLY_OVERHEAD_BYTES = 64
 
 
@@ -80,7 +81,8 @@ class BusOutlet:
         """Send replies to one process; values too large for the bus travel through the store."""
         page: list[OwnerReply] = []
         size = 0
-        for reply in replies:
+        for whole in replies:
+            reply = _with_short_failure(whole)
             size_bytes = _size_bytes(reply)
             if size_bytes > BUS_BODY_BYTES_MAX:
                 task = asyncio.ensure_future(self._reply_by_blob(subject, reply))
@@ -125,7 +127,21 @@ class BusOutlet:
                 attempt.suspend()
 
 
+def _with_short_failure(reply: OwnerReply) -> OwnerReply:
+    """Cut the message of a failure to what a bus message and a reader can take; the journal keeps all of it."""
+    if not isinstance(reply, Completed) or not isinstance(reply.result, Failure) or _told(reply.result) <= FAILURE_CHARACTERS_MAX:
+        return reply
+    failure = reply.result
+    short = Failure(failure.code, f"{failure.message[:FAILURE_CHARACTERS_MAX]}… (cut)")
+    return msgspec.structs.replace(reply, result=short)
+
+
+def _told(failure: Failure) -> int:
+    return len(failure.message) + sum(len(name) + len(value) for name, value in failure.metadata)
+
+
 def _size_bytes(reply: OwnerReply) -> int:
-    if isinstance(reply, Completed) and isinstance(reply.result, Success):
-        return len(reply.result.value) + _REPLY_OVERHEAD_BYTES
-    return _REPLY_OVERHEAD_BYTES
+    if not isinstance(reply, Completed):
+        return _REPLY_OVERHEAD_BYTES
+    result = reply.result
+    return _REPLY_OVERHEAD_BYTES + (len(result.value) if isinstance(result, Success) else 4 * _told(result))

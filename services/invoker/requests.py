@@ -36,7 +36,7 @@ from services.invoker.machine.view import Live
 from services.invoker.owner import Owner
 
 log = structlog.get_logger("perdure.invoker")
-_LIVE_MAX = 5_000
+_LIVE_MAX = 2_000
 """Live invocations in one answer; a bus message holds no more."""
 
 
