@@ -1,11 +1,16 @@
 """A sealed step as one transaction: leases checked, rows written, mail posted, the batch numbered."""
 
+from typing import NamedTuple
+
 import msgspec
 
 from perdure.base.errors import LeaseLost
-from perdure.store.chunks import clear_chunked, set_chunked
-from perdure.store.interface import Transaction
+from perdure.base.limits import VALUE_BYTES_MAX
+from perdure.store.chunks import clear_chunked, get_chunked, set_chunked
+from perdure.store.interface import ReadTransaction, Transaction
 from perdure.store.keyspace import Keyspace, PartitionKeys, range_of
+from services.invoker.machine.mail import Mail
+from services.invoker.machine.mail import decode as decode_mail
 from services.invoker.machine.mail import encode as encode_mail
 from services.invoker.machine.step import Step
 from services.invoker.machine.view import Live
@@ -66,28 +71,64 @@ class Batch:
             if tr.get(self._marker) == self.number:
                 return
             tr.set(self._marker, self.number)
-        step = self.step
-        for prefix in step.cleared:
-            tr.clear_range(*range_of(prefix))
-        for key, value in step.writes.items():
-            if value is None:
-                tr.clear(key)
-            else:
-                tr.set(key, value)
-        for key, value in step.wide.items():
-            if value is None:
-                clear_chunked(tr, key)
-            else:
-                set_chunked(tr, key, value)
-        for prefix, suffix, raw in self.mail:
-            tr.set_versionstamped_key(prefix, suffix, raw)
+        _write_rows(tr, self.step)
+        for row in self.mail:
+            if row.body:
+                set_chunked(tr, row.body_key, row.body, is_new=True)
+            tr.set_versionstamped_key(row.prefix, row.suffix, row.value)
 
 
-def _rows_of_mail(step: Step, keyspace: Keyspace, origin: bytes) -> list[tuple[bytes, bytes, bytes]]:
+def _write_rows(tr: Transaction, step: Step) -> None:
+    for prefix in step.cleared:
+        tr.clear_range(*range_of(prefix))
+    for key, value in step.writes.items():
+        if value is None:
+            tr.clear(key)
+        else:
+            tr.set(key, value)
+    for key, value in step.wide.items():
+        if value is None:
+            clear_chunked(tr, key)
+        else:
+            set_chunked(tr, key, value)
+
+
+class MailRow(NamedTuple):
+    """A message on its way into a mailbox; its body apart where it is too large for a row."""
+
+    prefix: bytes
+    suffix: bytes
+    value: bytes
+    body_key: bytes = b""
+    body: bytes = b""
+
+
+_INLINE = b"\x00"
+_APART = b"\x01"
+
+
+def _rows_of_mail(step: Step, keyspace: Keyspace, origin: bytes) -> list[MailRow]:
     return [
-        (keyspace.partition(partition).mail, index.to_bytes(4, "big") + origin, encode_mail(mail))
+        _row_of(keyspace.partition(partition), index.to_bytes(4, "big") + origin, mail)
         for index, (partition, mail) in enumerate(step.mailed)
     ]
+
+
+def _row_of(keys: PartitionKeys, suffix: bytes, mail: Mail) -> MailRow:
+    raw = encode_mail(mail)
+    if len(raw) < VALUE_BYTES_MAX:
+        return MailRow(keys.mail, suffix, _INLINE + raw)
+    body_key = keys.mail_body(suffix)
+    return MailRow(keys.mail, suffix, _APART + body_key, body_key, raw)
+
+
+def read_mail(tr: ReadTransaction, value: bytes) -> tuple[Mail, bytes]:
+    """Return the message of a mailbox row, and the key of its body if that is apart."""
+    if value[:1] == _INLINE:
+        return decode_mail(value[1:]), b""
+    raw = get_chunked(tr, value[1:])
+    assert raw is not None, "a message and its body are written and removed together"
+    return decode_mail(raw), value[1:]
 
 
 def mail_range(keys: PartitionKeys, after: bytes | None) -> tuple[bytes, bytes]:

@@ -4,12 +4,11 @@ import asyncio
 
 from perdure.base.limits import SCAN_ROWS_MAX
 from perdure.store.interface import ReadTransaction
-from services.invoker.batch import mail_range
+from services.invoker.batch import mail_range, read_mail
 from services.invoker.machine.events import MailReceived
-from services.invoker.machine.mail import decode
 from services.invoker.owner import OwnedPartition, Owner
 
-Rows = list[tuple[bytes, bytes]]
+Rows = list[MailReceived]
 
 
 class Mailboxes:
@@ -51,10 +50,10 @@ class Mailboxes:
                 self._feed(number, owned, rows, is_recent=adoptions == self._owner.adoptions)
 
     def _feed(self, number: int, owned: OwnedPartition, rows: Rows, *, is_recent: bool) -> None:
-        for key, raw in rows:
-            if not self._owner.feed(number, MailReceived(decode(raw), key)):
+        for received in rows:
+            if not self._owner.feed(number, received):
                 return
-            owned.mail_after = key
+            owned.mail_after = received.mail_key
         if len(rows) == SCAN_ROWS_MAX:
             self.ring({number})
         elif is_recent and not owned.own_mail:
@@ -62,4 +61,9 @@ class Mailboxes:
 
 
 def _pages(tr: ReadTransaction, wanted: list[tuple[int, OwnedPartition]]) -> list[Rows]:
-    return [tr.get_range(*mail_range(owned.view.keys, owned.mail_after), limit=SCAN_ROWS_MAX) for _, owned in wanted]
+    return [_page(tr, owned) for _, owned in wanted]
+
+
+def _page(tr: ReadTransaction, owned: OwnedPartition) -> Rows:
+    rows = tr.get_range(*mail_range(owned.view.keys, owned.mail_after), limit=SCAN_ROWS_MAX)
+    return [MailReceived(mail, key, body_key) for key, (mail, body_key) in ((key, read_mail(tr, value)) for key, value in rows)]

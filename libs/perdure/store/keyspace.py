@@ -59,6 +59,7 @@ class PartitionKeys:
         self.operations = prefix + _text("operation")
         self.mail = prefix + _text("mail")
         """versionstamp, number within the commit, sender -> message; other owners append, the owner removes"""
+        self.mail_bodies = prefix + _text("mailbody")
         self.counts = prefix + _text("count")
 
     def unfinished(self, invocation_id: InvocationId) -> bytes:
@@ -120,6 +121,10 @@ class PartitionKeys:
     def promises_of(self, service: str, key: str) -> bytes:
         """Prefix of a workflow's promises."""
         return self.promises + _text(service) + _text(key)
+
+    def mail_body(self, body_id: bytes) -> bytes:
+        """id -> a message too large for its row in the mailbox; written and removed with it"""
+        return self.mail_bodies + _bytes(body_id)
 
     def operation(self, operation_id: bytes) -> bytes:
         """id -> an action on all invocations that match a filter, and how far it has come"""

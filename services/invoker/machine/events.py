@@ -26,10 +26,11 @@ class RequestReceived(_Event, frozen=True):
 
 
 class MailReceived(_Event, frozen=True):
-    """A message from another partition; `mail_key` is the row to clear, empty if it never became one."""
+    """A message from another partition; `mail_key` is the row to clear, and `body_key` that of its body; empty if there is none."""
 
     mail: Mail
     mail_key: bytes = b""
+    body_key: bytes = b""
 
 
 class CommandSent(_Event, frozen=True):

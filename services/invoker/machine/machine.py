@@ -58,6 +58,8 @@ class PartitionMachine:
         elif isinstance(event, MailReceived):
             if event.mail_key:
                 turn.put(event.mail_key, None)
+            if event.body_key:
+                turn.put_value(event.body_key, None, was_wide=True)
             _apply_mail(turn, event.mail)
         elif isinstance(event, AttemptSuspended):
             attempt.suspended(turn, event)
