@@ -7,10 +7,10 @@ Reads requests on standard input, answers on standard output, and ends with its 
 
 import asyncio
 import os
-import resource
 import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import BinaryIO, Final
 
 from perdure.base.limits import MIB
@@ -86,8 +86,14 @@ async def _work(pipe: _Pipe) -> None:
         except Exception as error:  # the parent's log tells more than this process can
             await pipe.send(Failed(INTERNAL, "internal error", repr(error)))
         else:
-            await pipe.send(Done(is_spent=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1_024 > _SPENT_BYTES))
+            await pipe.send(Done(is_spent=_largest_size_bytes() > _SPENT_BYTES))
     await store.close()
+
+
+def _largest_size_bytes() -> int:
+    """Return how much memory this process has ever had resident; `getrusage` would count the process that started it as well."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split(maxsplit=1)[0]) * 1_024
 
 
 async def _answer(pipe: _Pipe, engine: Engine, request: Request) -> None:

@@ -180,3 +180,16 @@ async def until(fact: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
         while not fact():
             await asyncio.sleep(0.01)
+
+
+def test_the_size_of_the_process_that_starts_a_worker_does_not_count(tmp_path: Path) -> None:
+    ballast = bytearray(400 * MIB)
+    ballast[:: 4 * 1_024] = b"x" * len(ballast[:: 4 * 1_024])
+
+    async def work(workers: QueryWorkers) -> None:
+        await document(workers, "SELECT 1 AS a")
+        [pid] = worker_pids()
+        await document(workers, "SELECT 1 AS a")
+        assert worker_pids() == {pid}
+
+    with_workers(tmp_path, work)
