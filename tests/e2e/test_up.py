@@ -164,7 +164,7 @@ def test_a_taken_port_for_nats_is_named_before_anything_starts(tmp_path: Path) -
         ("prot = 1\n", "unknown key prot in"),
         ("[up]\nworkers = 1\n", "unknown key up.workers in"),
         ("[ingress]\nprot = 1\n", "ingress | ingress: unknown key ingress.prot in"),
-        ("[invoker]\ninactivity_timeout = 5\n", "invoker | invoker: invoker.inactivity_timeout in"),
+        ("[invoker]\npoll_interval = 5\n", "invoker | invoker: invoker.poll_interval in"),
     ],
 )
 def test_a_wrong_setting_is_named_and_ends_it_with_2(tmp_path: Path, text: str, message: str) -> None:
