@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import grpc
 import httpx
@@ -10,7 +11,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.e2e.conftest import Services
+from tests.e2e.endpoint import Endpoint
 from tests.e2e.processes import eventually
 from tests.e2e.suite import ROLES, Suite
 
@@ -67,11 +68,15 @@ def test_health_is_alive_with_all_roles_and_addresses(suite: Suite) -> None:
     assert sorted(each["role"] for each in body["processes"]) == sorted(ROLES)
 
 
-def test_the_schema_version_grows_with_a_registration(http2: Services) -> None:
-    suite = http2.suite
+def test_the_schema_version_grows_with_a_registration(suite: Suite, tmp_path: Path) -> None:
     before = httpx.get(f"{suite.node_url}/health").json()["schema_version"]
-    suite.register(http2.endpoint.url, force=True)
-    assert httpx.get(f"{suite.node_url}/health").json()["schema_version"] > before
+    endpoint = Endpoint("tests.e2e.services:app", tmp_path, prefix="Node")
+    try:
+        endpoint.start()
+        suite.register(endpoint.url)
+        assert httpx.get(f"{suite.node_url}/health").json()["schema_version"] > before
+    finally:
+        endpoint.stop()
 
 
 def test_paths_and_methods_that_are_not_there_are_refused(suite: Suite) -> None:
