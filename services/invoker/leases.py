@@ -66,6 +66,7 @@ class Leases:
         self._on_change = on_change
         self._nudged = asyncio.Event()
         self._is_leaving = False
+        self._aligning = asyncio.Lock()
         self._announced_at_s = 0.0
         self.changes = 0
 
@@ -120,6 +121,11 @@ class Leases:
         return assign(self._owner.partition_count, sorted(names))
 
     async def _align(self) -> None:
+        """Bring partitions in line, one caller at a time: two would take the same partition twice."""
+        async with self._aligning:
+            await self._align_alone()
+
+    async def _align_alone(self) -> None:
         owner = self._owner
         await self._note_dead()
         assignment = self._assignment()

@@ -136,6 +136,7 @@ class Owner:
 
     def adopt(self, number: int, owned: OwnedPartition) -> None:
         """Make a loaded partition ours; what gathered before goes into a batch of its own, whose mail for it is not our own mail yet."""
+        assert number not in self.partitions, "a partition is taken once"
         self._seal()
         owned.taken_at_batch = self._batch_number
         self.partitions[number] = owned
