@@ -38,12 +38,6 @@ def resolved_leaves(entries: list[Entry]) -> dict[Leaf, Resolution]:
     return leaves
 
 
-def is_empty(future: Future) -> bool:
-    """Whether a future has no leaf at all."""
-    own = future.completion_ids or future.signal_indexes or future.signal_names
-    return not own and all(is_empty(nested) for nested in future.nested)
-
-
 def resolve(future: Future, leaves: dict[Leaf, Resolution]) -> Resolution:
     """Evaluate a future against what has been notified."""
     own: list[Leaf] = [("completion", completion_id) for completion_id in future.completion_ids]
