@@ -17,6 +17,24 @@ class ProtocolMode(enum.StrEnum):
     REQUEST_RESPONSE = "REQUEST_RESPONSE"
 
 
+class InstanceType(enum.StrEnum):
+    """How a protobuf service of the seed era is keyed. Source: shared/spec/seed-era.md, 3.2."""
+
+    UNKEYED = "Unkeyed"
+    KEYED = "Keyed"
+    SINGLETON = "Singleton"
+
+
+class ProtobufMethod(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the descriptor of a seed-era method says. Types are full names without a leading dot; fields are numbers of the input's."""
+
+    input_type: str
+    output_type: str
+    key_field: int | None = None
+    event_payload_field: int | None = None
+    event_metadata_field: int | None = None
+
+
 class RetryPolicy(msgspec.Struct, frozen=True, omit_defaults=True):
     """Options of a retry policy that are set at one level."""
 
@@ -66,6 +84,8 @@ class Handler(msgspec.Struct, frozen=True, omit_defaults=True):
     input: InputRules | None = None
     output: OutputRules | None = None
     options: HandlerOptions = HandlerOptions()
+    method: ProtobufMethod | None = None
+    """Set where the service is one of the seed era."""
 
 
 class Service(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -77,6 +97,8 @@ class Service(msgspec.Struct, frozen=True, omit_defaults=True):
     deployment_id: str
     handlers: dict[str, Handler]
     options: HandlerOptions = HandlerOptions()
+    instance_type: InstanceType | None = None
+    """Set where this is a protobuf service of the seed era; `name` is then its full name."""
 
 
 class Deployment(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -99,3 +121,5 @@ class Deployment(msgspec.Struct, frozen=True, omit_defaults=True):
     lambda_arn: str | None = None
     lambda_assume_role_arn: str | None = None
     lambda_compression: str | None = None
+    descriptor_set: bytes = b""
+    """Serialized `google.protobuf.FileDescriptorSet` of a seed-era deployment, whose protocol version is 0; else empty."""
