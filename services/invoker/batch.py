@@ -6,12 +6,12 @@ import msgspec
 
 from perdure.base.errors import LeaseLost
 from perdure.base.limits import VALUE_BYTES_MAX
+from perdure.model.mail import Mail
+from perdure.model.mail import decode as decode_mail
+from perdure.model.mail import encode as encode_mail
 from perdure.store.chunks import clear_chunked, get_chunked, set_chunked
 from perdure.store.interface import ReadTransaction, Transaction
 from perdure.store.keyspace import Keyspace, PartitionKeys, range_of
-from services.invoker.machine.mail import Mail
-from services.invoker.machine.mail import decode as decode_mail
-from services.invoker.machine.mail import encode as encode_mail
 from services.invoker.machine.step import Step
 from services.invoker.machine.view import Live
 

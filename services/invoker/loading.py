@@ -13,13 +13,14 @@ from perdure.base.errors import StoreError
 from perdure.base.ids import InvocationId
 from perdure.model.invocation import InvocationRecord
 from perdure.model.journal import Entry, StoredEntry
+from perdure.model.promise import PromiseRecord
+from perdure.model.timer import Timer, TimerKind
 from perdure.store.chunks import get_chunked, get_range_chunked
 from perdure.store.interface import ReadTransaction, Store
 from perdure.store.keyspace import PartitionKeys, range_of, unpack
 from perdure.store.ranges import scan
 from services.invoker.machine.events import Event, MailReceived
-from services.invoker.machine.timers import Timer, TimerKind
-from services.invoker.machine.view import CachedState, Live, ObjectKey, OperationRecord, PartitionView, PromiseRecord
+from services.invoker.machine.view import CachedState, Live, ObjectKey, OperationRecord, PartitionView
 from services.invoker.owner import OwnedPartition, Owner
 
 decode_record = msgspec.msgpack.Decoder(InvocationRecord).decode

@@ -15,12 +15,12 @@ from perdure.base.clock import Clock
 from perdure.base.errors import LeaseLost
 from perdure.base.ids import InvocationId, partition_of
 from perdure.base.limits import TRANSACTION_BYTES_MAX
+from perdure.model.mail import Mail
 from perdure.store.interface import Store
 from perdure.store.keyspace import Keyspace
 from services.invoker.batch import Batch, Lease, encode_lease
 from services.invoker.machine.events import Event, MailReceived
 from services.invoker.machine.machine import PartitionMachine, seal, seal_counts
-from services.invoker.machine.mail import Mail
 from services.invoker.machine.step import Effect, Step
 from services.invoker.machine.view import CachedState, Live, PartitionView
 

@@ -4,13 +4,13 @@ from collections.abc import Callable
 
 import pytest
 
+from perdure.model.timer import Timer
 from perdure.sim.cluster import Faults
 from perdure.sim.store import StoreFaults
 from services.invoker.batch import Batch
 from services.invoker.machine.events import Event, MailReceived
 from services.invoker.machine.lifecycle import complete
 from services.invoker.machine.step import Forward, Reply
-from services.invoker.machine.timers import Timer
 from services.invoker.machine.turn import Turn
 from services.invoker.machine.view import Live
 from services.invoker.owner import Owner

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from perdure.base.ids import partition_key_of_key
+from perdure.model.promise import PromiseRecord
 from perdure.model.result import Failure, Outcome, Success
 from perdure.query.places import id_text, objects_wanted
 from perdure.query.table import Column, ColumnType, Snapshot, Table, nothing
@@ -17,12 +18,6 @@ from perdure.query.wanted import Wanted
 from perdure.store.keyspace import PartitionKeys, unpack
 
 _TEXT, _U64 = ColumnType.TEXT, ColumnType.U64
-
-
-class _Promise(msgspec.Struct, array_like=True):
-    """What the owner stores of a promise; who waits for it is not shown."""
-
-    result: Outcome | None = None
 
 
 class _Entry(NamedTuple):
@@ -48,7 +43,7 @@ class _NamedPromise(NamedTuple):
     result: Outcome | None
 
 
-_decode_promise: Final = msgspec.msgpack.Decoder(_Promise).decode
+_decode_promise: Final = msgspec.msgpack.Decoder(PromiseRecord).decode
 
 
 def _object_of(service: object, key: object) -> tuple[str, str]:

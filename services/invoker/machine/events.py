@@ -6,10 +6,10 @@ from perdure.base.ids import InvocationId
 from perdure.bus.messages import Attach, GetOutput, Invoke, Operate, OperateMany, SendSignalTo
 from perdure.model.invocation import AttemptTimings, Pin, Source
 from perdure.model.journal import AttemptError, Command, Future, RunProposal
+from perdure.model.mail import Mail
 from perdure.model.target import Target
+from perdure.model.timer import Timer
 from perdure.registry.retry import EffectiveRetryPolicy
-from services.invoker.machine.mail import Mail
-from services.invoker.machine.timers import Timer
 
 
 class _Event(msgspec.Struct, frozen=True, gc=False):

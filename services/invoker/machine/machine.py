@@ -11,7 +11,17 @@ from perdure.base.ids import InvocationId
 from perdure.bus.messages import Attach, GetOutput, Invoke, Operate, OperateMany, SendSignalTo
 from perdure.model.invocation import InvocationRecord, Status
 from perdure.model.journal import Entry
+from perdure.model.mail import (
+    AttachMail,
+    CompletionMail,
+    InvokeMail,
+    KillMail,
+    Mail,
+    OutputMail,
+    SignalMail,
+)
 from perdure.model.target import HandlerType
+from perdure.model.timer import TimerKind
 from services.invoker.machine.events import (
     AttemptEnded,
     AttemptFailed,
@@ -25,17 +35,7 @@ from services.invoker.machine.events import (
     TimerFired,
 )
 from services.invoker.machine.lifecycle import admit, attempt, notify, operate, operate_many, output
-from services.invoker.machine.mail import (
-    AttachMail,
-    CompletionMail,
-    InvokeMail,
-    KillMail,
-    Mail,
-    OutputMail,
-    SignalMail,
-)
 from services.invoker.machine.step import ContinueOperation, Step
-from services.invoker.machine.timers import TimerKind
 from services.invoker.machine.turn import Turn, encode_record
 from services.invoker.machine.view import Live, PartitionView
 

@@ -11,11 +11,11 @@ from perdure.base.limits import VALUE_BYTES_MAX
 from perdure.bus.messages import OwnerReply
 from perdure.model.invocation import Status
 from perdure.model.journal import AttemptError, Notification
+from perdure.model.mail import Mail
 from perdure.store.chunks import WHOLE_VALUE
-from services.invoker.machine.mail import Mail
 
 if TYPE_CHECKING:
-    from services.invoker.machine.timers import Timer
+    from perdure.model.timer import Timer
     from services.invoker.machine.view import CachedState, Live
 
 

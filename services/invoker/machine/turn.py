@@ -16,11 +16,11 @@ from perdure.model.journal import (
     Notification,
     StoredEntry,
 )
+from perdure.model.mail import CompletionMail, Mail
 from perdure.model.result import Outcome, Result
 from perdure.model.target import Target
-from services.invoker.machine.mail import CompletionMail, Mail
+from perdure.model.timer import VALUES, Timer, TimerKind
 from services.invoker.machine.step import Forward, Reply, StartAttempt, Step, StopAttempt
-from services.invoker.machine.timers import VALUES, Timer, TimerKind
 from services.invoker.machine.view import Live, PartitionView
 
 _encode_entry = msgspec.msgpack.Encoder().encode

@@ -10,20 +10,13 @@ from perdure.base.ids import InvocationId
 from perdure.bus.messages import InvocationFilter
 from perdure.model.invocation import IngressSink, InvocationRecord
 from perdure.model.journal import AttemptError, Entry
-from perdure.model.result import Outcome
+from perdure.model.promise import PromiseRecord
+from perdure.model.timer import Timer
 from perdure.store.keyspace import PartitionKeys
-from services.invoker.machine.timers import Timer
 
 ENDED_MAX: Final = 2_048
 ObjectKey = tuple[str, str]
 """service, key"""
-
-
-class PromiseRecord(msgspec.Struct, array_like=True):
-    """A durable promise: completed, or awaited by (caller, completion id) pairs. Source: shared/spec/lifecycle.md, 5.5."""
-
-    result: Outcome | None = None
-    listeners: list[tuple[InvocationId, int]] = []
 
 
 class OperationRecord(msgspec.Struct, array_like=True):

@@ -9,6 +9,7 @@ from perdure.base.ids import InvocationId
 from perdure.bus.messages import Invoke, OwnerReply
 from perdure.model.invocation import AttemptTimings, Pin, Source, Status
 from perdure.model.journal import AttemptError, Call, Command, Entry, Future, Output, RunProposal
+from perdure.model.mail import Mail
 from perdure.model.result import Success
 from perdure.model.target import HandlerType, Target
 from perdure.registry.retry import EffectiveRetryPolicy
@@ -27,7 +28,6 @@ from services.invoker.machine.events import (
     TimerFired,
 )
 from services.invoker.machine.machine import PartitionMachine, seal, seal_counts
-from services.invoker.machine.mail import Mail
 from services.invoker.machine.step import Reply, StartAttempt, Step
 from services.invoker.machine.view import CachedState, Live, PartitionView
 

@@ -7,11 +7,11 @@ import pytest
 from perdure.base.limits import VALUE_BYTES_MAX
 from perdure.model.invocation import CallSink
 from perdure.model.journal import CompletionType
+from perdure.model.mail import AttachMail, CompletionMail, Mail
 from perdure.model.result import Success
 from perdure.store.keyspace import Keyspace
 from services.invoker.batch import Batch, read_mail
 from services.invoker.machine.events import MailReceived
-from services.invoker.machine.mail import AttachMail, CompletionMail, Mail
 from services.invoker.machine.step import Step
 from tests.unit.invoker.builders import Machine, an_id
 

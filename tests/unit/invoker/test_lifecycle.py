@@ -18,11 +18,11 @@ from perdure.model.journal import (
     RunProposal,
     Signal,
 )
+from perdure.model.mail import CompletionMail
 from perdure.model.result import Failure, Success, Void
 from perdure.model.target import HandlerType
 from perdure.registry.retry import EffectiveRetryPolicy
 from services.invoker.machine.events import RequestReceived, RetryDue
-from services.invoker.machine.mail import CompletionMail
 from services.invoker.machine.step import RetryAttempt, StopAttempt, SuspendAttempt
 from tests.unit.invoker.builders import INGRESS, Machine, a_call, a_target, an_id, effects, replies, started
 from tests.unit.invoker.test_commands import CALL

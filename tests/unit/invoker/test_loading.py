@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from perdure.base.errors import StoreError
+from perdure.model.timer import VALUES, Timer, TimerKind
 from perdure.store.keyspace import Keyspace
 from services.invoker.loading import load_timers
-from services.invoker.machine.timers import VALUES, Timer, TimerKind
 from services.invoker.machine.view import PartitionView
 from tests.unit.invoker.builders import an_id
 

@@ -3,8 +3,8 @@
 from perdure.base.ids import InvalidId, InvocationId, idempotent_invocation_id, parse_invocation_id, workflow_invocation_id
 from perdure.model.invocation import CallSink
 from perdure.model.journal import AttachInvocation, AttachTarget, GetInvocationOutput, IdempotentTarget, WorkflowTarget
+from perdure.model.mail import AttachMail, OutputMail
 from services.invoker.machine.commands.refusal import CommandRefused
-from services.invoker.machine.mail import AttachMail, OutputMail
 from services.invoker.machine.turn import Turn
 from services.invoker.machine.view import Live
 

@@ -2,8 +2,8 @@
 
 from perdure.model.journal import Completion as CompletionEntry
 from perdure.model.journal import CompletionType, Input, Output, Run, RunProposal, Sleep
+from perdure.model.timer import Timer, TimerKind
 from services.invoker.machine.commands.refusal import CommandRefused
-from services.invoker.machine.timers import Timer, TimerKind
 from services.invoker.machine.turn import Turn
 from services.invoker.machine.view import Live
 

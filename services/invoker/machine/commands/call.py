@@ -3,9 +3,9 @@
 from perdure.base.ids import InvocationId, format_invocation_id
 from perdure.model.invocation import CallSink
 from perdure.model.journal import Call, CompletionType, OneWayCall
+from perdure.model.mail import InvokeMail
 from perdure.model.result import InvocationIdResult
 from services.invoker.machine.events import CallResolved
-from services.invoker.machine.mail import InvokeMail
 from services.invoker.machine.turn import Turn
 from services.invoker.machine.view import Live
 

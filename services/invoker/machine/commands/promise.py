@@ -3,11 +3,12 @@
 import msgspec
 
 from perdure.model.journal import CompletePromise, CompletionType, GetPromise, PeekPromise
+from perdure.model.mail import CompletionMail
+from perdure.model.promise import PromiseRecord
 from perdure.model.result import Failure, Result, Void
 from services.invoker.machine.commands.refusal import CommandRefused
-from services.invoker.machine.mail import CompletionMail
 from services.invoker.machine.turn import Turn
-from services.invoker.machine.view import Live, PromiseRecord
+from services.invoker.machine.view import Live
 
 ALREADY_COMPLETED = Failure(409, "promise was already completed")
 _encode = msgspec.msgpack.Encoder().encode

@@ -2,8 +2,8 @@
 
 from perdure.base.ids import InvalidId, parse_awakeable_id, parse_invocation_id
 from perdure.model.journal import CompleteAwakeable, SendSignal
+from perdure.model.mail import SignalMail
 from services.invoker.machine.commands.refusal import CommandRefused
-from services.invoker.machine.mail import SignalMail
 from services.invoker.machine.turn import Turn
 from services.invoker.machine.view import Live
 

@@ -8,11 +8,11 @@ from collections import deque
 from perdure.bus.messages import Accepted, Completed, Invoke
 from perdure.model.invocation import CallSink, IngressSink, InvocationRecord, Source, Status
 from perdure.model.journal import Input
+from perdure.model.mail import InvokeMail
 from perdure.model.result import Failure
 from perdure.model.target import HandlerType
+from perdure.model.timer import START_INDEX
 from services.invoker.machine.lifecycle.output import answer_when_completed, find
-from services.invoker.machine.mail import InvokeMail
-from services.invoker.machine.timers import START_INDEX
 from services.invoker.machine.turn import Turn
 from services.invoker.machine.view import Live
 

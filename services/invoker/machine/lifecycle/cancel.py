@@ -4,8 +4,8 @@ from perdure.base.ids import CANCEL_SIGNAL
 from perdure.model.invocation import Status
 from perdure.model.journal import Signal
 from perdure.model.result import Failure, Void
+from perdure.model.timer import START_INDEX
 from services.invoker.machine.lifecycle.complete import remove
-from services.invoker.machine.timers import START_INDEX
 from services.invoker.machine.turn import Turn
 from services.invoker.machine.view import Live
 

@@ -3,7 +3,7 @@
 from perdure.model.invocation import Status
 from perdure.model.result import Outcome
 from perdure.model.target import HandlerType
-from services.invoker.machine.timers import EXPIRE_INDEX, EXPIRE_JOURNAL_INDEX, Timer, TimerKind
+from perdure.model.timer import EXPIRE_INDEX, EXPIRE_JOURNAL_INDEX, Timer, TimerKind
 from services.invoker.machine.turn import Turn
 from services.invoker.machine.view import Live
 

@@ -7,13 +7,13 @@ from perdure.base.ids import CANCEL_SIGNAL
 from perdure.bus.messages import Accepted, SendSignalTo
 from perdure.model.invocation import Status
 from perdure.model.journal import Completion, CompletionType, Notification, Signal
+from perdure.model.mail import CompletionMail, SignalMail
 from perdure.model.result import Void
+from perdure.model.timer import Timer, TimerKind
 from services.invoker.machine import futures
 from services.invoker.machine.lifecycle.admit import start_scheduled
 from services.invoker.machine.lifecycle.cancel import cancel
 from services.invoker.machine.lifecycle.purge import expire, expire_journal
-from services.invoker.machine.mail import CompletionMail, SignalMail
-from services.invoker.machine.timers import Timer, TimerKind
 from services.invoker.machine.turn import Turn
 from services.invoker.machine.view import Live
 

@@ -10,6 +10,7 @@ from perdure.base.ids import InvocationId
 from perdure.bus.messages import Operate, Operated
 from perdure.model.invocation import InvocationRecord, Pin, Source, Status
 from perdure.model.journal import Call, Command, Completion, Entry, OneWayCall, Signal
+from perdure.model.mail import KillMail
 from perdure.model.result import Failure
 from perdure.model.target import HandlerType
 from services.invoker.machine.lifecycle.admit import run_or_queue
@@ -18,7 +19,6 @@ from services.invoker.machine.lifecycle.cancel import cancel, end_unstarted
 from services.invoker.machine.lifecycle.complete import complete
 from services.invoker.machine.lifecycle.output import find
 from services.invoker.machine.lifecycle.purge import purge, purge_journal
-from services.invoker.machine.mail import KillMail
 from services.invoker.machine.step import SuspendAttempt
 from services.invoker.machine.turn import Turn
 from services.invoker.machine.view import Live

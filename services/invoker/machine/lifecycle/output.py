@@ -4,8 +4,8 @@ from perdure.base.ids import InvocationId
 from perdure.bus.messages import Attach, Completed, GetOutput, NotFound, NotReady
 from perdure.model.invocation import CallSink, IngressSink, InvocationRecord, Status
 from perdure.model.journal import CompletionType
+from perdure.model.mail import AttachMail, CompletionMail, OutputMail
 from perdure.model.result import Failure, Result, Void
-from services.invoker.machine.mail import AttachMail, CompletionMail, OutputMail
 from services.invoker.machine.turn import Turn
 from services.invoker.machine.view import Live
 
