@@ -119,7 +119,20 @@ def test_a_changed_type_needs_breaking_or_force() -> None:
     assert do_register(tr, a_deployment("dp_c", created_at_ms=5), a_service("A"), is_forced=True).deployment.services == {"A": 3}
 
 
-@pytest.mark.parametrize("schema_of_input", [[], "x", {"items": [{"$ref": "http://x/y"}]}, {"$ref": "other.json"}])
+@pytest.mark.parametrize(
+    "schema_of_input",
+    [
+        [],
+        "x",
+        {"items": {"$ref": "http://x/y"}},
+        {"$ref": "other.json"},
+        {"$ref": "#/$defs/missing"},
+        {"type": "nothing"},
+        {"minLength": -1},
+        {"pattern": "("},
+        {"$schema": "http://x/y"},
+    ],
+)
 def test_a_json_schema_that_cannot_stand_alone_is_refused(schema_of_input: object) -> None:
     as_input = a_service("A", ServiceType.SERVICE, a_handler(input=InputRules(json_schema=schema_of_input)))
     as_output = a_service("A", ServiceType.SERVICE, a_handler(output=OutputRules(json_schema=schema_of_input)))
@@ -128,7 +141,10 @@ def test_a_json_schema_that_cannot_stand_alone_is_refused(schema_of_input: objec
             do_register(DictTransaction(), a_deployment(), service)
 
 
-@pytest.mark.parametrize("schema_of_input", [None, True, {}, {"$ref": "#/$defs/X", "$defs": {"X": {"$ref": "#"}}}])
+@pytest.mark.parametrize(
+    "schema_of_input",
+    [None, True, {}, {"$ref": "#/$defs/X", "$defs": {"X": {"$ref": "#"}}}, {"$schema": "http://json-schema.org/draft-07/schema#"}],
+)
 def test_a_service_is_stored_as_it_was_discovered(schema_of_input: object) -> None:
     tr = DictTransaction()
     options = HandlerOptions(ingress_private=True, metadata={"a": "b"})
