@@ -21,7 +21,7 @@ from services.admin.invocations import delete_invocation, operation, restart_as_
 from services.admin.meta import get_cluster_health, get_health, get_openapi, get_version
 from services.admin.query import post_query
 from services.admin.routing import VersionPrefix, resource
-from services.admin.services import get_handler, get_service, list_handlers, list_services, patch_service
+from services.admin.services import get_handler, get_service, get_service_openapi, list_handlers, list_services, patch_service
 
 COMPRESSED_BYTES_MIN = 32
 
@@ -35,6 +35,7 @@ ROUTES = [
     resource("/deployments/{deployment}", GET=get_deployment, DELETE=delete_deployment, PATCH=patch_deployment, PUT=put_deployment),
     resource("/services", GET=list_services),
     resource("/services/{service}", GET=get_service, PATCH=patch_service),
+    resource("/services/{service}/openapi", GET=get_service_openapi),
     resource("/services/{service}/handlers", GET=list_handlers),
     resource("/services/{service}/handlers/{handler}", GET=get_handler),
     resource("/invocations/{invocation_id}", DELETE=delete_invocation),

@@ -60,6 +60,10 @@ def _paths() -> Document:
                 "modify_service", "Change a service", {"200": ("The service", "Service")} | _errors("400", "404"), body="ModifyService"
             ),
         ),
+        "/services/{service}/openapi": _with(
+            "service",
+            get=_operation("get_service_openapi", "Describe how a service is called", {"200": "An OpenAPI document"} | _errors("404")),
+        ),
         "/services/{service}/handlers": _with(
             "service", get=_operation("list_handlers", "List handlers", {"200": ("All handlers", "Handlers")} | _errors("404"))
         ),

@@ -4,6 +4,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from perdure.model.deployment import Service
+from perdure.registry.openapi import service_document
 from perdure.registry.registrations import ServiceChanges, modify_service
 from perdure.registry.schema import Schema
 from services.admin.bodies import read_service_changes
@@ -24,6 +25,13 @@ async def get_service(request: Request) -> Response:
     context = context_of(request)
     schema = await context.schema()
     return json_response(200, _view(context, schema, _service(request, schema)))
+
+
+async def get_service_openapi(request: Request) -> Response:
+    """`GET /services/{service}/openapi`: how the active revision is called over HTTP."""
+    context = context_of(request)
+    service = _service(request, await context.schema())
+    return json_response(200, service_document(service, ingress_url=context.ingress_url()))
 
 
 async def patch_service(request: Request) -> Response:

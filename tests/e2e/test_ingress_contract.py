@@ -1,7 +1,6 @@
 """The ingress request by request: a table of what is sent and what must come back, and the short dialogues that need several.
 
-Every row holds for the real server as well (`PERDURE_TEST_PEER=restate`, see `suite.py`). The services are at the end of the file;
-the endpoint process imports them from here.
+Every row holds for the real server as well (`PERDURE_TEST_PEER=restate`, see `suite.py`). The services are in `ingress_services.py`.
 """
 
 import http.client
@@ -9,13 +8,10 @@ import json
 import re
 import uuid
 from collections.abc import Iterator
-from datetime import timedelta
 from typing import Any, Final, NamedTuple
 
 import httpx
 import pytest
-import restate
-from restate.serde import BytesSerde
 
 from tests.e2e.endpoint import Endpoint
 from tests.e2e.processes import eventually
@@ -73,7 +69,7 @@ class Ingress:
 
 @pytest.fixture(scope="module")
 def ingress(suite: Suite, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ingress]:
-    endpoint = Endpoint("tests.e2e.test_ingress_contract:app", tmp_path_factory.mktemp("contract"))
+    endpoint = Endpoint("tests.e2e.ingress_services:app", tmp_path_factory.mktemp("contract"))
     try:
         endpoint.start()
         suite.register(endpoint.url)
@@ -486,106 +482,25 @@ def test_a_caller_that_leaves_does_not_stop_its_invocation(suite: Suite, ingress
     assert (attach.status, attach.body) == (200, b'"waited"')
 
 
+def test_the_openapi_document_of_a_service_names_paths_that_work(suite: Suite, ingress: Ingress) -> None:
+    document = suite.http.get(f"{suite.admin_url}/services/ContractWorkflow/openapi").json()
+    assert (document["openapi"], document["info"]["title"]) == ("3.1.0", "ContractWorkflow")
+    assert {(path, method): set(item[method]["responses"]) for path, item in document["paths"].items() for method in item} == {
+        ("/restate/call/ContractWorkflow/{key}/run", "post"): {"200", "default"},
+        ("/restate/call/ContractWorkflow/{key}/shared", "post"): {"200", "default"},
+        ("/restate/send/ContractWorkflow/{key}/run", "post"): {"200", "202", "default"},
+        ("/restate/send/ContractWorkflow/{key}/shared", "post"): {"200", "202", "default"},
+        ("/restate/workflow/ContractWorkflow/{key}/attach", "get"): {"200", "404", "default"},
+        ("/restate/workflow/ContractWorkflow/{key}/output", "get"): {"200", "404", "470", "default"},
+    }
+    key = uuid.uuid4().hex
+    for path, item in document["paths"].items():
+        for method in item:
+            assert ingress(method.upper(), path.replace("{key}", key)).status in {200, 202, 409}
+    assert suite.http.get(f"{suite.admin_url}/services/Nope/openapi").status_code == 404
+
+
 def test_health_names_all_services(ingress: Ingress) -> None:
     reply = ingress("GET", "/restate/health")
     assert (reply.status, reply.headers["content-type"]) == (200, "application/json")
     assert {"Contract", "ContractObject", "ContractWorkflow", "ContractPrivate"} <= set(reply.json["services"])
-
-
-service: Final = restate.Service("Contract")
-virtual_object: Final = restate.VirtualObject("ContractObject")
-workflow: Final = restate.Workflow("ContractWorkflow")
-private: Final = restate.Service("ContractPrivate", ingress_private=True)
-
-
-@service.handler()
-async def echo(ctx: restate.Context, value: str) -> str:
-    return value
-
-
-@service.handler()
-async def empty(ctx: restate.Context) -> None:
-    return None
-
-
-@service.handler(accept="*/*", content_type="text/plain", input_serde=BytesSerde(), output_serde=BytesSerde())
-async def raw(ctx: restate.Context, value: bytes) -> bytes:
-    return value
-
-
-@service.handler()
-async def path(ctx: restate.Context) -> str:
-    return ctx.request().headers["x-restate-ingress-path"]
-
-
-@service.handler()
-async def headers(ctx: restate.Context) -> list[tuple[str, str]]:
-    return list(ctx.request().headers.items())
-
-
-@service.handler()
-async def fail(ctx: restate.Context, code: int) -> str:
-    raise restate.TerminalError("told to fail", status_code=code)
-
-
-@service.handler()
-async def wait(ctx: restate.Context) -> str:
-    await ctx.sleep(timedelta(seconds=1))
-    return "waited"
-
-
-@service.handler()
-async def await_outside(ctx: restate.Context, key: str) -> str:
-    awakeable, outcome = ctx.awakeable(type_hint=str)
-    ctx.object_send(note_awakeable, key=key, arg=awakeable)
-    return await outcome
-
-
-@service.handler(ingress_private=True)
-async def hidden(ctx: restate.Context) -> str:
-    return "hidden"
-
-
-@virtual_object.handler()
-async def key(ctx: restate.ObjectContext) -> str:
-    return ctx.key()
-
-
-@virtual_object.handler()
-async def note_awakeable(ctx: restate.ObjectContext, awakeable: str) -> None:
-    ctx.set("awakeable", awakeable)
-    if waiter := await ctx.get("waiter", type_hint=str):
-        ctx.resolve_awakeable(waiter, awakeable)
-
-
-@virtual_object.handler()
-async def leave_waiter(ctx: restate.ObjectContext, waiter: str) -> None:
-    ctx.set("waiter", waiter)
-    if awakeable := await ctx.get("awakeable", type_hint=str):
-        ctx.resolve_awakeable(waiter, awakeable)
-
-
-@virtual_object.handler(kind="shared")
-async def wait_for_awakeable(ctx: restate.ObjectSharedContext) -> str:
-    """Return the noted awakeable, however late it is noted."""
-    waiter, noted = ctx.awakeable(type_hint=str)
-    ctx.object_send(leave_waiter, key=ctx.key(), arg=waiter)
-    return await noted
-
-
-@private.handler()
-async def hello(ctx: restate.Context) -> str:
-    return "hello"
-
-
-@workflow.main()
-async def run(ctx: restate.WorkflowContext) -> str:
-    return "ran"
-
-
-@workflow.handler()
-async def shared(ctx: restate.WorkflowSharedContext) -> str:
-    return ctx.key()
-
-
-app: Final = restate.app([service, virtual_object, workflow, private])
