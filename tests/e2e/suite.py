@@ -100,6 +100,13 @@ class Suite:
             member.send_signal(sig)
         return [member.pid for member in members]
 
+    def check(self) -> None:
+        """Let `perdure check` read the store; it must be sound, whether the server runs or not. Nothing is said of the real one's."""
+        if self.peer:
+            return
+        checked = subprocess.run([_program(), "check", "--base-dir", str(self.base_dir)], capture_output=True, text=True, check=False)
+        assert checked.returncode == 0, f"the store is damaged:\n{checked.stdout}{checked.stderr}"
+
     def logs(self) -> str:
         """Return all that the processes have printed so far."""
         return self._log.read_text(errors="replace") if self._log.exists() else ""
@@ -141,10 +148,9 @@ class Suite:
         return _answers(f"{self.ingress_url}/restate/health") and _answers(f"{self.admin_url}/health")
 
     def _perdure(self) -> tuple[list[str], dict[str, str]]:
-        program = os.environ.get("PERDURE_PROGRAM", str(REPOSITORY / ".venv/bin/perdure"))
         ports = {"ingress": self.ingress_port, "admin": self.admin_port, "sql": self.sql_port, "node": self.node_port}
         flags = [part for name, port in ports.items() for part in (f"--{name}-port", str(port))]
-        return [program, "up", "--base-dir", str(self.base_dir), "--bind", "127.0.0.1", *flags, "--invokers", str(self.invokers)], {}
+        return [_program(), "up", "--base-dir", str(self.base_dir), "--bind", "127.0.0.1", *flags, "--invokers", str(self.invokers)], {}
 
     def _restate(self) -> tuple[list[str], dict[str, str]]:
         command = [os.environ["RESTATE_SERVER"], "--no-logo", "--bind-ip", "127.0.0.1", "--bind-port", str(self.node_port)]
@@ -156,6 +162,10 @@ class Suite:
             "DO_NOT_TRACK": "1",
         }
         return [*command, "--base-dir", str(self.base_dir)], env
+
+
+def _program() -> str:
+    return os.environ.get("PERDURE_PROGRAM", str(REPOSITORY / ".venv/bin/perdure"))
 
 
 def _role(process: psutil.Process) -> str:

@@ -57,6 +57,7 @@ def test_a_killed_role_loses_nothing(own_suite: Suite, endpoint: Endpoint, tag: 
     with CounterLoad(own_suite, tag, seed=seed) as load:
         kill_at_random_moments(load, rng, lambda: kill_one(own_suite, role, rng))
     load.check()
+    own_suite.check()
 
 
 @pytest.mark.parametrize(("role", "moments"), [("admin", MOMENTS), ("sql", 5), ("nodectl", 5)])
@@ -69,6 +70,7 @@ def test_callers_do_not_notice_a_killed_role_beside_them(
     with CounterLoad(own_suite, tag, seed=seed) as load:
         kill_at_random_moments(load, rng, lambda: kill_one(own_suite, role, rng), moments=moments)
     load.check()
+    own_suite.check()
     assert load.errors == []
 
 
@@ -82,6 +84,7 @@ def test_a_killed_whole_loses_nothing(own_suite: Suite, endpoint: Endpoint, tag:
     with CounterLoad(own_suite, tag, seed=seed) as load:
         kill_at_random_moments(load, random.Random(seed), kill_and_start)
     load.check()
+    own_suite.check()
 
 
 def test_one_of_two_invokers_killed_again_and_again_loses_nothing(two_invokers: Suite, endpoint: Endpoint, tag: str, seed: int) -> None:
@@ -92,6 +95,7 @@ def test_one_of_two_invokers_killed_again_and_again_loses_nothing(two_invokers: 
         assert len(two_invokers.processes("invoker")) == 2
         kill_at_random_moments(load, rng, lambda: kill_one(two_invokers, "invoker", rng))
     load.check()
+    two_invokers.check()
 
 
 def test_all_roles_killed_in_turn_lose_nothing(own_suite: Suite, endpoint: Endpoint, tag: str, seed: int) -> None:
@@ -101,6 +105,7 @@ def test_all_roles_killed_in_turn_lose_nothing(own_suite: Suite, endpoint: Endpo
     with CounterLoad(own_suite, tag, seed=seed) as load:
         kill_at_random_moments(load, rng, lambda: kill_one(own_suite, rng.choice(["ingress", "invoker", "nats", "admin"]), rng))
     load.check()
+    own_suite.check()
 
 
 def test_no_step_that_was_journaled_runs_again(own_suite: Suite, endpoint: Endpoint, tag: str) -> None:

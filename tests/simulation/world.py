@@ -15,7 +15,9 @@ from perdure.sim.cluster import SIMULATED, Cluster, Faults, Parts
 from perdure.sim.loop import VirtualLoop
 from perdure.sim.store import Commit
 from perdure.store.format import prepare
-from perdure.store.keyspace import Keyspace
+from perdure.store.keyspace import Keyspace, range_of
+from perdure.upkeep.rows import PartitionRows
+from perdure.upkeep.rules import judge
 from services.invoker.config import InvokerConfig
 from services.invoker.invoker import Invoker
 from tests.simulation.checkers import History
@@ -120,6 +122,7 @@ class Run:
         chaos = cluster.loop.create_task(cluster.misbehave())
         await self.workload.run(client, dice)
         chaos.cancel()
+        self.history.violations += damages(cluster)
         cluster.heal()
         await self._rest(cluster)
 
@@ -146,6 +149,7 @@ class Run:
             violations = [*history.conclude(), *self.workload.check(history.state)]
         else:
             violations = [*history.violations, f"the run broke: {error!r}", *history.leftovers()]
+        violations += damages(cluster)
         violations += cluster.deployments.steps.violations + cluster.deployments.mismatches
         violations += [f"crash of {crash}" for crash in cluster.crashes if SIMULATED not in crash]
         violations += [f"unhandled: {problem}" for problem in loop.problems]
@@ -160,6 +164,19 @@ class Run:
             exchanges=cluster.deployments.exchanges,
             virtual_s=loop.time(),
         )
+
+
+def damages(cluster: Cluster) -> list[str]:
+    """Return the rules that the rows in the store break, as `perdure check` judges them."""
+    keyspace = Keyspace(ROOT)
+    found: list[str] = []
+    for number in range(PARTITIONS):
+        rows = PartitionRows(number, PARTITIONS, keyspace)
+        for key, value in cluster.store.pairs(*range_of(keyspace.partition(number).prefix)):
+            rows.take(key, value)
+        rows.finish()
+        found += [f"{finding.damage} at {finding.place}: {finding.message}" for finding in judge(rows)]
+    return found
 
 
 async def run_invoker(parts: Parts, schema: FixedSchema) -> None:

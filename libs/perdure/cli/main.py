@@ -1,8 +1,13 @@
 """Entry point of the `perdure` command."""
 
 import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
 
 import click
+
+F = TypeVar("F", bound=Callable[..., None])
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -26,6 +31,54 @@ def up(**flags: str | int | None) -> None:
     from perdure.cli.up import run_up
 
     sys.exit(run_up({name: str(value) for name, value in flags.items() if value is not None}))
+
+
+def _of_a_store(command: F) -> F:
+    """Add the flags that say which store is meant."""
+    for option in (
+        click.option("--base-dir", metavar="DIR", help="Directory of the suite's data.  [default: ./target]"),
+        click.option("--root", metavar="NAME", help="Root of the keys.  [default: perdure]"),
+        click.option("--config", metavar="FILE", help="TOML file with settings of the suite."),
+    ):
+        command = option(command)
+    return command
+
+
+@commands.command()
+@click.option("--fdb-cluster-file", metavar="FILE", help="Cluster file of FoundationDB, instead of a base directory.")
+@_of_a_store
+def check(**flags: str | None) -> None:
+    """Read a whole store, in use or not, and name every place that breaks a rule. Changes nothing.
+
+    Exits with 0 where it is sound, 1 where it is damaged, 2 where it cannot be read.
+    """
+    from perdure.cli.upkeep import run_check
+
+    sys.exit(run_check(_given(flags)))
+
+
+@commands.command()
+@click.argument("copy", type=click.Path(path_type=Path))
+@_of_a_store
+def backup(copy: Path, **flags: str | None) -> None:
+    """Copy an embedded store to the file COPY, while the suite runs or not."""
+    from perdure.cli.upkeep import run_backup
+
+    sys.exit(run_backup(copy, _given(flags)))
+
+
+@commands.command()
+@click.argument("copy", type=click.Path(path_type=Path))
+@_of_a_store
+def restore(copy: Path, **flags: str | None) -> None:
+    """Make the embedded store of a base directory that has none out of the file COPY."""
+    from perdure.cli.upkeep import run_restore
+
+    sys.exit(run_restore(copy, _given(flags)))
+
+
+def _given(flags: dict[str, str | None]) -> dict[str, str]:
+    return {name: value for name, value in flags.items() if value is not None}
 
 
 def main() -> None:
