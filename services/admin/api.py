@@ -22,6 +22,7 @@ from services.admin.meta import get_cluster_health, get_health, get_openapi, get
 from services.admin.query import post_query
 from services.admin.routing import VersionPrefix, resource
 from services.admin.services import get_handler, get_service, get_service_openapi, list_handlers, list_services, patch_service
+from services.admin.state import modify_state
 
 COMPRESSED_BYTES_MIN = 32
 
@@ -36,6 +37,7 @@ ROUTES = [
     resource("/services", GET=list_services),
     resource("/services/{service}", GET=get_service, PATCH=patch_service),
     resource("/services/{service}/openapi", GET=get_service_openapi),
+    resource("/services/{service}/state", POST=modify_state),
     resource("/services/{service}/handlers", GET=list_handlers),
     resource("/services/{service}/handlers/{handler}", GET=get_handler),
     resource("/invocations/{invocation_id}", DELETE=delete_invocation),

@@ -64,6 +64,15 @@ def _paths() -> Document:
             "service",
             get=_operation("get_service_openapi", "Describe how a service is called", {"200": "An OpenAPI document"} | _errors("404")),
         ),
+        "/services/{service}/state": _with(
+            "service",
+            post=_operation(
+                "modify_service_state",
+                "Replace the state of a virtual object or workflow",
+                {"202": "It is stored, and applied between invocations of the object"} | _errors("400", "404", "503"),
+                body="ModifyServiceState",
+            ),
+        ),
         "/services/{service}/handlers": _with(
             "service", get=_operation("list_handlers", "List handlers", {"200": ("All handlers", "Handlers")} | _errors("404"))
         ),

@@ -125,6 +125,13 @@ SCHEMAS: Final[Document] = {
         inactivity_timeout=_optional(_DURATION),
         abort_timeout=_optional(_DURATION),
     ),
+    "ModifyServiceState": _object(
+        "object_key",
+        "new_state",
+        object_key=_TEXT,
+        version=_optional(_TEXT),
+        new_state={"type": "object", "additionalProperties": {"oneOf": [_TEXT, _list({"type": "integer", "minimum": 0, "maximum": 255})]}},
+    ),
     "Handlers": _object("handlers", handlers=_list(_ref("Handler"))),
     "Handler": _object(
         "name",

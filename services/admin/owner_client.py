@@ -14,8 +14,10 @@ from perdure.base.ids import InvocationId, partition_of
 from perdure.bus.interface import Bus, Subscription
 from perdure.bus.messages import (
     VERSION,
+    Accepted,
     Announcement,
     Heartbeat,
+    MutateState,
     NotOwner,
     Operate,
     Operated,
@@ -33,6 +35,7 @@ M = TypeVar("M", Announcement, Heartbeat, OwnerReplies)
 ANSWER_TIMEOUT_S: Final = 10.0
 """How long an action may take, a takeover of its partition included."""
 
+_Answer = Operated | Accepted | Overloaded
 _log = structlog.get_logger()
 _announcements: Final = decoder_of(Announcement)
 _heartbeats: Final = decoder_of(Heartbeat)
@@ -46,7 +49,7 @@ class _Owner(msgspec.Struct, frozen=True):
 
 class _Pending(msgspec.Struct, frozen=True):
     subject: str
-    answer: "asyncio.Future[Operated | Overloaded | None]"
+    answer: "asyncio.Future[_Answer | None]"
     """None: not the owner (any more), or not there"""
 
 
@@ -86,14 +89,26 @@ class OwnerClient:
         Raises:
             RoutingFailed: No owner answered in time; whether the action was carried out is not known.
         """
-        partition = partition_of(invocation_id, self._partitions)
+        request = Operate(0, invocation_id, action, deployment, from_entry)
+        answer = await self._ask_owner(partition_of(invocation_id, self._partitions), request)
+        assert isinstance(answer, Operated)
+        return answer
+
+    async def mutate_state(self, request: MutateState) -> None:
+        """Let a change of state be stored.
+
+        Raises:
+            RoutingFailed: No owner took it in time; whether it was stored is not known.
+        """
+        await self._ask_owner(request.partition, request)
+
+    async def _ask_owner(self, partition: int, request: Operate | MutateState) -> Operated | Accepted:
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT_S):
                 while True:
                     owner = await self._owner_of(partition)
                     self._last_request_id += 1
-                    request = Operate(self._last_request_id, invocation_id, action, deployment, from_entry)
-                    answer = await self._ask(owner, request)
+                    answer = await self._ask(owner, msgspec.structs.replace(request, request_id=self._last_request_id))
                     if isinstance(answer, Overloaded):
                         raise RoutingFailed(f"the owner of partition {partition} has too much to do")
                     if answer is not None:
@@ -110,7 +125,7 @@ class OwnerClient:
             await self._news.wait()
         return owner
 
-    async def _ask(self, owner: _Owner, request: Operate) -> Operated | Overloaded | None:
+    async def _ask(self, owner: _Owner, request: Operate | MutateState) -> _Answer | None:
         """Return what the owner answers, None if it owns the partition no more or is gone."""
         pending = _Pending(self._subjects.owner(owner.invoker_id), asyncio.get_running_loop().create_future())
         self._pending[request.request_id] = pending
@@ -124,7 +139,7 @@ class OwnerClient:
     def _on_replies(self, payload: bytes, reply: str) -> None:
         for message in _decoded(_replies, payload):
             for answer in message.replies:
-                if isinstance(answer, Operated | Overloaded):
+                if isinstance(answer, _Answer):
                     self._settle(answer.request_id, answer)
                 elif isinstance(answer, NotOwner):
                     self._settle(answer.request_id, None)
@@ -134,7 +149,7 @@ class OwnerClient:
             if pending.subject == subject:
                 self._settle(request_id, None)
 
-    def _settle(self, request_id: int, answer: Operated | Overloaded | None) -> None:
+    def _settle(self, request_id: int, answer: _Answer | None) -> None:
         pending = self._pending.get(request_id)
         if pending is not None and not pending.answer.done():
             pending.answer.set_result(answer)

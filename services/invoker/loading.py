@@ -14,19 +14,28 @@ from perdure.base.ids import InvocationId
 from perdure.model.invocation import InvocationRecord
 from perdure.model.journal import Entry, StoredEntry
 from perdure.model.promise import PromiseRecord
+from perdure.model.state import StateMutation
 from perdure.model.timer import Timer, TimerKind
 from perdure.store.chunks import get_chunked, get_range_chunked
 from perdure.store.interface import ReadTransaction, Store
 from perdure.store.keyspace import PartitionKeys, range_of, unpack
 from perdure.store.ranges import scan
 from services.invoker.machine.events import Event, MailReceived
-from services.invoker.machine.view import CachedState, Live, ObjectKey, OperationRecord, PartitionView
+from services.invoker.machine.view import (
+    CachedState,
+    Live,
+    ObjectKey,
+    OperationRecord,
+    PartitionView,
+    WaitingMutation,
+)
 from services.invoker.owner import OwnedPartition, Owner
 
 decode_record = msgspec.msgpack.Decoder(InvocationRecord).decode
 decode_entry = msgspec.msgpack.Decoder(StoredEntry).decode
 _decode_operation = msgspec.msgpack.Decoder(OperationRecord).decode
 _decode_promise = msgspec.msgpack.Decoder(PromiseRecord).decode
+_decode_mutation = msgspec.msgpack.Decoder(StateMutation).decode
 
 log = structlog.get_logger("perdure.invoker")
 
@@ -37,6 +46,7 @@ class _Lookup(msgspec.Struct, frozen=True):
     event: Event
     records_of: tuple[InvocationId, ...]
     journals_of: tuple[InvocationId, ...]
+    states_of: tuple[ObjectKey, ...]
 
 
 class _Preparation(msgspec.Struct, frozen=True):
@@ -65,7 +75,7 @@ class Loader:
         records_of = machine.lookups_of(event)
         for invocation_id in records_of:
             owned.view.lookups[invocation_id] = owned.view.lookups.get(invocation_id, 0) + 1
-        self._lookups.append(_Lookup(owned, partition, event, records_of, machine.journals_of(event)))
+        self._lookups.append(_Lookup(owned, partition, event, records_of, machine.journals_of(event), machine.states_of(event)))
         self._schedule()
 
     # Journal and state for attempts.
@@ -116,12 +126,16 @@ class Loader:
             return
         records, journals, states = found
         for lookup in lookups:
-            self._finish_lookup(lookup, records, journals)
+            self._finish_lookup(lookup, records, journals, states)
         for preparation in preparations:
             self._finish_preparation(preparation, journals, states)
 
     def _finish_lookup(
-        self, lookup: _Lookup, records: dict[InvocationId, InvocationRecord], journals: dict[InvocationId, list[Entry]]
+        self,
+        lookup: _Lookup,
+        records: dict[InvocationId, InvocationRecord],
+        journals: dict[InvocationId, list[Entry]],
+        states: dict[ObjectKey, CachedState],
     ) -> None:
         owned, view = lookup.owned, lookup.owned.view
         owned.mail_in_lookup -= isinstance(lookup.event, MailReceived)
@@ -134,9 +148,13 @@ class Loader:
             _unpin(view, invocation_id)
         for invocation_id in lookup.journals_of:
             view.journals[invocation_id] = journals.get(invocation_id, [])
+        for key in lookup.states_of:
+            view.states.setdefault(key, states[key])
         self._owner.apply(owned, lookup.event)
         view.found.clear()
         view.journals.clear()
+        if lookup.states_of:
+            self.trim(view)
         for invocation_id in lookup.records_of:
             live = view.lives.get(invocation_id)
             if live is not None:
@@ -176,6 +194,8 @@ def _read_all(
                 records[invocation_id] = decode_record(raw)
         for invocation_id in lookup.journals_of:
             journals[invocation_id] = _read_journal(tr, keys, invocation_id)
+        for service, key in lookup.states_of:
+            states[service, key] = _read_state(tr, keys, service, key, has_promises=True)
     for preparation in preparations:
         live, view = preparation.live, preparation.owned.view
         if live.journal is None and live.id not in journals:
@@ -229,7 +249,20 @@ async def load_partition(store: Store, owned: OwnedPartition, horizon_ms: int) -
     async for page in scan(store, *range_of(view.keys.operations)):
         for key, raw in page:
             view.operations[last_part(key)] = _decode_operation(raw)
+    await _load_mutations(store, owned)
     await load_timers(store, view, horizon_ms)
+
+
+async def _load_mutations(store: Store, owned: OwnedPartition) -> None:
+    view = owned.view
+    async for page in scan(store, *range_of(view.keys.mutations), is_chunked=True):
+        for row, raw in page:
+            service, key, sequence = unpack(row)[-3:]
+            assert isinstance(service, str)
+            assert isinstance(key, str)
+            assert isinstance(sequence, int)
+            state = await store.read(lambda tr, service=service, key=key: _read_state(tr, view.keys, service, key, has_promises=True))
+            owned.machine.load_mutation((service, key), WaitingMutation(sequence, _decode_mutation(raw)), state)
 
 
 async def load_timers(store: Store, view: PartitionView, horizon_ms: int) -> None:

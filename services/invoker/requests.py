@@ -15,6 +15,7 @@ from perdure.bus.messages import (
     Invoke,
     LiveInvocation,
     LiveInvocations,
+    MutateState,
     NotOwner,
     Operate,
     OperateMany,
@@ -30,12 +31,14 @@ from perdure.bus.messages import (
 from perdure.bus.subjects import Subjects
 from perdure.model.invocation import Status
 from perdure.model.result import Success
-from perdure.store.blobs import delete_blob, get_blob
+from perdure.model.state import StateMutation
+from perdure.store.blobs import get_blob
 from services.invoker.machine.events import RequestReceived
 from services.invoker.machine.view import Live
 from services.invoker.owner import Owner
 
 log = structlog.get_logger("perdure.invoker")
+_decode_mutation = msgspec.msgpack.Decoder(StateMutation).decode
 _LIVE_MAX = 2_000
 """Live invocations in one answer; a bus message holds no more."""
 
@@ -74,18 +77,16 @@ class Requests:
             self._bus.publish(batch.reply_subject, encode(OwnerReplies(VERSION, refused)))
 
     def _take(self, reply_subject: str, request: OwnerRequest) -> OwnerReply | None:
-        partition = request.partition if isinstance(request, OperateMany) else self._owner.partition_of(request.invocation_id)
+        is_for_partition = isinstance(request, OperateMany | MutateState)
+        partition = request.partition if is_for_partition else self._owner.partition_of(request.invocation_id)
         owned = self._owner.partitions.get(partition)
         if owned is None or owned.is_closing:
             return NotOwner(request.request_id)
-        if isinstance(request, Invoke):
-            if len(owned.view.lives) * len(self._owner.partitions) > self._invocations_max:
-                return Overloaded(request.request_id)
-            if request.body_blob_id is not None:
-                self._spawn(self._fetch_and_feed(partition, reply_subject, request, request.body_blob_id))
-                return None
-        if isinstance(request, SendSignalTo) and request.result_blob_id is not None:
-            self._spawn(self._fetch_and_signal(partition, reply_subject, request, request.result_blob_id))
+        if isinstance(request, Invoke) and len(owned.view.lives) * len(self._owner.partitions) > self._invocations_max:
+            return Overloaded(request.request_id)
+        blob_id = _blob_of(request)
+        if blob_id is not None:
+            self._spawn(self._fetch_and_feed(partition, reply_subject, request, blob_id))
             return None
         new_uuid = ulid(self._clock.now_ms(), self._random.bytes(10)) if isinstance(request, Operate | OperateMany) else b""
         self._owner.feed(partition, RequestReceived(reply_subject, request, new_uuid))
@@ -96,35 +97,48 @@ class Requests:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _fetch_and_feed(self, partition: int, reply_subject: str, request: Invoke, blob_id: bytes) -> None:
-        body = await get_blob(self._owner.store, self._owner.keyspace, blob_id)
-        if body is None and self._owner.live(request.invocation_id) is None:
+    async def _fetch_and_feed(self, partition: int, reply_subject: str, request: OwnerRequest, blob_id: bytes) -> None:
+        """Feed a request whose body is in the store; the step that applies it removes it there."""
+        keyspace = self._owner.keyspace
+        body = await get_blob(self._owner.store, keyspace, blob_id)
+        if body is not None:
+            event = RequestReceived(reply_subject, _with_body(request, body), blob_prefix=keyspace.blob_of(blob_id))
+        elif not isinstance(request, Invoke):  # an earlier delivery had it
+            self._answer(reply_subject, Accepted(request.request_id))
+            return
+        elif self._owner.live(request.invocation_id) is None:
             return  # not there yet, or an earlier delivery had it and has ended: the ingress asks again
-        request = msgspec.structs.replace(request, body=body or b"", body_blob_id=None)
-        if not self._owner.feed(partition, RequestReceived(reply_subject, request)):
-            self._bus.publish(reply_subject, encode(OwnerReplies(VERSION, [NotOwner(request.request_id)])))
-            return
-        is_applied = self._owner.live(request.invocation_id) is not None
-        await self._owner.settle()
-        if is_applied:
-            await delete_blob(self._owner.store, self._owner.keyspace, blob_id)
+        else:
+            event = RequestReceived(reply_subject, _with_body(request, b""))
+        if not self._owner.feed(partition, event):
+            self._answer(reply_subject, NotOwner(request.request_id))
 
-    async def _fetch_and_signal(self, partition: int, reply_subject: str, request: SendSignalTo, blob_id: bytes) -> None:
-        value = await get_blob(self._owner.store, self._owner.keyspace, blob_id)
-        if value is None:  # an earlier delivery had it
-            self._bus.publish(reply_subject, encode(OwnerReplies(VERSION, [Accepted(request.request_id)])))
-            return
-        request = msgspec.structs.replace(request, result=Success(value), result_blob_id=None)
-        if not self._owner.feed(partition, RequestReceived(reply_subject, request)):
-            self._bus.publish(reply_subject, encode(OwnerReplies(VERSION, [NotOwner(request.request_id)])))
-            return
-        await self._owner.settle()
-        await delete_blob(self._owner.store, self._owner.keyspace, blob_id)
+    def _answer(self, reply_subject: str, reply: OwnerReply) -> None:
+        self._bus.publish(reply_subject, encode(OwnerReplies(VERSION, [reply])))
 
     def _tell_live(self, _payload: bytes, reply_subject: str) -> None:
         lives = [live for owned in self._owner.partitions.values() for live in owned.view.lives.values()]
         told = [_tell(live) for live in lives if live.record.status is Status.INVOKED and not live.has_ended][:_LIVE_MAX]
         self._bus.publish(reply_subject, encode(LiveInvocations(VERSION, self._owner.invoker_id, told)))
+
+
+def _blob_of(request: OwnerRequest) -> bytes | None:
+    """Return the id of the blob that holds the request's body, if it does not travel with it."""
+    if isinstance(request, Invoke):
+        return request.body_blob_id
+    if isinstance(request, SendSignalTo):
+        return request.result_blob_id
+    return request.mutation_blob_id if isinstance(request, MutateState) else None
+
+
+def _with_body(request: OwnerRequest, body: bytes) -> OwnerRequest:
+    """Return the request as if its body had come with it."""
+    if isinstance(request, Invoke):
+        return msgspec.structs.replace(request, body=body, body_blob_id=None)
+    if isinstance(request, SendSignalTo):
+        return msgspec.structs.replace(request, result=Success(body), result_blob_id=None)
+    assert isinstance(request, MutateState)
+    return msgspec.structs.replace(request, mutation=_decode_mutation(body), mutation_blob_id=None)
 
 
 def _tell(live: Live) -> LiveInvocation:

@@ -10,6 +10,7 @@ import msgspec
 from perdure.base.ids import InvocationId
 from perdure.model.journal import Headers
 from perdure.model.result import Failure, Outcome, Success, Void
+from perdure.model.state import StateMutation
 from perdure.model.target import Target
 
 VERSION: Final = 1
@@ -103,7 +104,19 @@ class OperateMany(_Message, frozen=True, tag=6):
     deployment: str | None = None
 
 
-OwnerRequest = Invoke | Attach | GetOutput | SendSignalTo | Operate | OperateMany
+class MutateState(_Message, frozen=True, tag=7):
+    """Replace the state of an object or workflow of one partition. Reply: `Accepted`, once it is durable, whatever comes of it."""
+
+    request_id: int
+    partition: int
+    service: str
+    key: str
+    mutation: StateMutation
+    mutation_blob_id: bytes | None = None
+    """Where the mutation is in the store (msgpack), if it is too large for the bus; `mutation` is then without entries."""
+
+
+OwnerRequest = Invoke | Attach | GetOutput | SendSignalTo | Operate | OperateMany | MutateState
 
 
 class OwnerRequests(_Message, frozen=True):

@@ -53,6 +53,7 @@ class PartitionKeys:
         self.states = prefix + _text("state")
         self.locks = prefix + _text("lock")
         self.inboxes = prefix + _text("inbox")
+        self.mutations = prefix + _text("mutation")
         self.timers = prefix + _text("timer")
         self.promises = prefix + _text("promise")
         self.events = prefix + _text("event")
@@ -105,6 +106,10 @@ class PartitionKeys:
     def inbox(self, service: str, key: str, sequence: int) -> bytes:
         """service, key, sequence -> id of a waiting invocation"""
         return self.inboxes + _text(service) + _text(key) + _unsigned(sequence)
+
+    def mutation(self, service: str, key: str, sequence: int) -> bytes:
+        """service, key, sequence among those of the inbox -> waiting `StateMutation`"""
+        return self.mutations + _text(service) + _text(key) + _unsigned(sequence)
 
     def timer(self, at_ms: int, invocation_id: InvocationId, index: int) -> bytes:
         """at, id, index -> `Timer`"""
@@ -163,6 +168,10 @@ class Keyspace:
     def subscription(self, subscription_id: str) -> bytes:
         """id -> subscription, written by admin"""
         return self.subscriptions + _text(subscription_id)
+
+    def blob_of(self, blob_id: bytes) -> bytes:
+        """Prefix of a blob."""
+        return self.blobs + _bytes(blob_id)
 
     def blob(self, blob_id: bytes, chunk: int) -> bytes:
         """id, chunk -> bytes, written by whoever sends a body that is too large for the bus"""

@@ -3,7 +3,7 @@
 import msgspec
 
 from perdure.base.ids import InvocationId
-from perdure.bus.messages import Attach, GetOutput, Invoke, Operate, OperateMany, SendSignalTo
+from perdure.bus.messages import OwnerRequest
 from perdure.model.invocation import AttemptTimings, Pin, Source
 from perdure.model.journal import AttemptError, Command, Future, RunProposal
 from perdure.model.mail import Mail
@@ -17,12 +17,14 @@ class _Event(msgspec.Struct, frozen=True, gc=False):
 
 
 class RequestReceived(_Event, frozen=True):
-    """Another process asked; replies go to `reply_subject`. `body` replaces a body that travelled through the store."""
+    """Another process asked; replies go to `reply_subject`."""
 
     reply_subject: str
-    request: Invoke | Attach | GetOutput | SendSignalTo | Operate | OperateMany
+    request: OwnerRequest
     new_uuid: bytes = b""
     """Fresh 16 bytes for an operation that makes a new invocation."""
+    blob_prefix: bytes = b""
+    """Where a part of the request was in the store: cleared in the step that applies it."""
 
 
 class MailReceived(_Event, frozen=True):

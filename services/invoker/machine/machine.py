@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import assert_never
 
 from perdure.base.ids import InvocationId
-from perdure.bus.messages import Attach, GetOutput, Invoke, Operate, OperateMany, SendSignalTo
+from perdure.bus.messages import Attach, GetOutput, Invoke, MutateState, Operate, OperateMany, SendSignalTo
 from perdure.model.invocation import InvocationRecord, Status
 from perdure.model.journal import Entry
 from perdure.model.mail import (
@@ -34,10 +34,10 @@ from services.invoker.machine.events import (
     RetryDue,
     TimerFired,
 )
-from services.invoker.machine.lifecycle import admit, attempt, notify, operate, operate_many, output
+from services.invoker.machine.lifecycle import admit, attempt, mutate, notify, operate, operate_many, output
 from services.invoker.machine.step import ContinueOperation, Step
 from services.invoker.machine.turn import Turn, encode_record
-from services.invoker.machine.view import Live, PartitionView
+from services.invoker.machine.view import CachedState, Live, ObjectKey, PartitionView, WaitingMutation
 
 
 class PartitionMachine:
@@ -76,7 +76,7 @@ class PartitionMachine:
 
     def needs_reads(self, event: Event) -> bool:
         """Whether something must be read from the store before `event` is applied."""
-        return bool(self.lookups_of(event) or self.journals_of(event))
+        return bool(self.lookups_of(event) or self.journals_of(event) or self.states_of(event))
 
     def lookups_of(self, event: Event) -> tuple[InvocationId, ...]:
         """Return the invocations whose completed records must be looked up in the store before `event` is applied."""
@@ -99,6 +99,13 @@ class PartitionMachine:
             wanted = event.invocation_ids if operation is not None and operation.action == "kill" else ()
         return tuple(invocation_id for invocation_id in wanted if not self._has_journal(invocation_id)) if wanted else ()
 
+    def states_of(self, event: Event) -> tuple[ObjectKey, ...]:
+        """Return the objects whose state must be read from the store before `event` is applied."""
+        if not isinstance(event, RequestReceived) or not isinstance(event.request, MutateState):
+            return ()
+        object_key = (event.request.service, event.request.key)
+        return () if object_key in self.view.states else (object_key,)
+
     def _has_journal(self, invocation_id: InvocationId) -> bool:
         live = self.view.lives.get(invocation_id)
         return live is not None and live.journal is not None
@@ -112,31 +119,42 @@ class PartitionMachine:
         """Take an unfinished invocation from the store, at takeover; `restore` follows once all are there."""
         self.view.lives[invocation_id] = Live(invocation_id, record, None)
 
+    def load_mutation(self, object_key: ObjectKey, waiting: WaitingMutation, state: CachedState) -> None:
+        """Take a waiting mutation from the store, at takeover, with the state that it is for."""
+        self.view.inboxes.setdefault(object_key, deque()).append(waiting)
+        self.view.mutations_waiting += 1
+        self.view.states.setdefault(object_key, state).pins += 1
+
     def restore(self, now_ms: int, step: Step) -> None:
         """Rebuild locks and inboxes from the invocations, and start what was running."""
         view = self.view
-        waiting: list[tuple[int, Live]] = []
-        for live in view.lives.values():
-            target, record = live.record.target, live.record
-            if target.handler_type is not HandlerType.EXCLUSIVE or target.key is None:
-                continue
-            if record.status is Status.INBOXED:
-                assert record.inbox_sequence is not None
-                waiting.append((record.inbox_sequence, live))
-            elif record.status is not Status.SCHEDULED:
-                holder = view.locks.setdefault((target.service, target.key), live.id)
-                assert holder == live.id, "an object has one holder"
-        for sequence, live in sorted(waiting, key=lambda pair: pair[0]):
-            target = live.record.target
-            assert target.key is not None
-            view.inboxes.setdefault((target.service, target.key), deque()).append(live.id)
-            view.inbox_sequence = max(view.inbox_sequence, sequence)
+        self._restore_inboxes()
         turn = Turn(view, now_ms, step)
         for live in view.lives.values():
             if live.record.status is Status.INVOKED:
                 turn.start_attempt(live)
         for operation_id in view.operations:
             step.after_commit.append(ContinueOperation(view.number, operation_id))
+
+    def _restore_inboxes(self) -> None:
+        view = self.view
+        waiting: list[tuple[int, ObjectKey, InvocationId | WaitingMutation]] = []
+        for object_key, mutations in view.inboxes.items():
+            waiting += [(each.sequence, object_key, each) for each in mutations if isinstance(each, WaitingMutation)]
+        for live in view.lives.values():
+            target, record = live.record.target, live.record
+            if target.handler_type is not HandlerType.EXCLUSIVE or target.key is None:
+                continue
+            if record.status is Status.INBOXED:
+                assert record.inbox_sequence is not None
+                waiting.append((record.inbox_sequence, (target.service, target.key), live.id))
+            elif record.status is not Status.SCHEDULED:
+                holder = view.locks.setdefault((target.service, target.key), live.id)
+                assert holder == live.id, "an object has one holder"
+        view.inboxes.clear()
+        for sequence, object_key, one in sorted(waiting, key=lambda each: each[0]):
+            view.inboxes.setdefault(object_key, deque()).append(one)
+            view.inbox_sequence = max(view.inbox_sequence, sequence)
 
 
 def seal_counts(views: Mapping[int, PartitionView], step: Step) -> None:
@@ -163,6 +181,9 @@ def seal(view: PartitionView, live: Live, step: Step) -> None:
 
 def _apply_request(turn: Turn, event: RequestReceived) -> None:
     request, reply_subject = event.request, event.reply_subject
+    if event.blob_prefix:
+        turn.step.cleared.append(event.blob_prefix)
+        turn.step.touched.add(turn.view.number)
     if isinstance(request, Invoke):
         admit.admit_request(turn, reply_subject, request)
     elif isinstance(request, Attach):
@@ -175,6 +196,8 @@ def _apply_request(turn: Turn, event: RequestReceived) -> None:
         operate.operate(turn, reply_subject, request, event.new_uuid)
     elif isinstance(request, OperateMany):
         operate_many.accept(turn, reply_subject, request, event.new_uuid)
+    elif isinstance(request, MutateState):
+        mutate.mutate(turn, reply_subject, request)
     else:
         assert_never(request)
 
@@ -201,8 +224,9 @@ def _addressed(event: Event, view: PartitionView) -> InvocationId | None:
     if isinstance(event, RequestReceived):
         request = event.request
         is_certain_to_be_new = isinstance(request, Invoke) and request.is_fresh and request.invocation_id not in view.ended
-        is_about_no_one = isinstance(request, SendSignalTo | OperateMany)
-        return None if is_certain_to_be_new or is_about_no_one else request.invocation_id
+        if is_certain_to_be_new or isinstance(request, SendSignalTo | OperateMany | MutateState):
+            return None
+        return request.invocation_id
     if isinstance(event, MailReceived):
         mail = event.mail
         needs = mail.is_deterministic if isinstance(mail, InvokeMail) else isinstance(mail, AttachMail | OutputMail)

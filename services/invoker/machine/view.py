@@ -11,6 +11,7 @@ from perdure.bus.messages import InvocationFilter
 from perdure.model.invocation import IngressSink, InvocationRecord
 from perdure.model.journal import AttemptError, Entry
 from perdure.model.promise import PromiseRecord
+from perdure.model.state import StateMutation
 from perdure.model.timer import Timer
 from perdure.store.keyspace import PartitionKeys
 
@@ -26,6 +27,13 @@ class OperationRecord(msgspec.Struct, array_like=True):
     filter: InvocationFilter
     deployment: str | None = None
     after: bytes = b""
+
+
+class WaitingMutation(msgspec.Struct, frozen=True):
+    """A change of state that waits in an inbox; it keeps the object's state in memory."""
+
+    sequence: int
+    mutation: StateMutation
 
 
 class Live:
@@ -111,7 +119,8 @@ class PartitionView:
         self.keys = keys
         self.lives: dict[InvocationId, Live] = {}
         self.locks: dict[ObjectKey, InvocationId] = {}
-        self.inboxes: dict[ObjectKey, deque[InvocationId]] = {}
+        self.inboxes: dict[ObjectKey, deque[InvocationId | WaitingMutation]] = {}
+        self.mutations_waiting = 0
         self.inbox_sequence = 0
         self.timers: list[Timer] = []
         self.timer_horizon_ms = 0

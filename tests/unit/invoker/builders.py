@@ -143,6 +143,11 @@ class Machine:
         prefix = self.keys.journal(an_id(number))
         return [decode_entry(value[1:]).entry for key, value in sorted(self.rows.items()) if key.startswith(prefix)]
 
+    def state(self, service: str = "Svc", key: str = "k") -> dict[bytes, bytes]:
+        """The state of an object as it is in the store."""
+        prefix = self.keys.state_of(service, key)
+        return {unpack(row)[-1]: value[1:] for row, value in self.rows.items() if row.startswith(prefix)}  # type: ignore[misc]
+
     def counts(self) -> dict[str, int]:
         """Invocations by status, as the counters tell."""
         return {str(unpack(key)[-1]): value for key, value in self.view.counts.items() if value}
@@ -154,6 +159,8 @@ class Machine:
                 self.view.found[wanted] = decode_record(row[1:])
         for wanted in self.machine.journals_of(event):
             self.view.journals[wanted] = self.journal(wanted[-1])
+        for service, key in self.machine.states_of(event):
+            self.view.states[service, key] = CachedState(self.state(service, key), {})
 
     def _commit(self, step: Step) -> None:
         for live in step.dirty.values():

@@ -91,7 +91,9 @@ def test_a_range_holds_the_journal_of_its_invocation_alone(invocation: Invocatio
     assert (begin <= keys.entry(other, index) < end) == (invocation == other)
 
 
-@pytest.mark.parametrize("name", ["invocations", "journals", "states", "locks", "inboxes", "timers", "promises", "events", "counts"])
+@pytest.mark.parametrize(
+    "name", ["invocations", "journals", "states", "locks", "inboxes", "mutations", "timers", "promises", "events", "counts"]
+)
 def test_a_range_of_one_kind_holds_no_other_kind(name: str) -> None:
     keys = KEYS.partition(3)
     begin, end = keyspace.range_of(getattr(keys, name))
@@ -102,6 +104,7 @@ def test_a_range_of_one_kind_holds_no_other_kind(name: str) -> None:
         "states": keys.state("s", "k", b"n"),
         "locks": keys.lock("s", "k"),
         "inboxes": keys.inbox("s", "k", 0),
+        "mutations": keys.mutation("s", "k", 0),
         "timers": keys.timer(0, invocation, 0),
         "promises": keys.promise("s", "k", "n"),
         "events": keys.event(invocation, 0),

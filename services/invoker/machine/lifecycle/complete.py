@@ -4,8 +4,9 @@ from perdure.model.invocation import Status
 from perdure.model.result import Outcome
 from perdure.model.target import HandlerType
 from perdure.model.timer import EXPIRE_INDEX, EXPIRE_JOURNAL_INDEX, Timer, TimerKind
+from services.invoker.machine.lifecycle.mutate import apply_waiting
 from services.invoker.machine.turn import Turn
-from services.invoker.machine.view import Live
+from services.invoker.machine.view import Live, WaitingMutation
 
 
 def complete(turn: Turn, live: Live, result: Outcome) -> None:
@@ -47,12 +48,16 @@ def release_lock(turn: Turn, live: Live) -> None:
     object_key = (target.service, target.key)
     if turn.view.locks.get(object_key) != live.id:
         return
+    if object_key in turn.view.inboxes:
+        apply_waiting(turn, object_key)
     inbox = turn.view.inboxes.get(object_key)
     if not inbox:
         del turn.view.locks[object_key]
         turn.put(turn.keys.lock(*object_key), None)
         return
-    successor = turn.view.lives[inbox.popleft()]
+    successor_id = inbox.popleft()
+    assert not isinstance(successor_id, WaitingMutation), "those that are first have been applied"
+    successor = turn.view.lives[successor_id]
     if not inbox:
         del turn.view.inboxes[object_key]
     turn.view.locks[object_key] = successor.id
