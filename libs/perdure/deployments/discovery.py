@@ -1,4 +1,7 @@
-"""Ask an endpoint what it serves. Source: shared/spec/service-protocol.md, section 1."""
+"""Ask an endpoint what it serves, and find out on the way of which era it is.
+
+Source: shared/spec/service-protocol.md, section 1; shared/spec/seed-era.md, 2.2 and section 11.
+"""
 
 import asyncio
 from typing import Final, NoReturn
@@ -10,8 +13,9 @@ from perdure.base.limits import MIB
 from perdure.deployments.client import HTTP_1_1, HTTP_2
 from perdure.deployments.collecting import Answer, Collector
 from perdure.deployments.errors import BadDiscoveryResponse, DeploymentUnreachable, DiscoveryError, Http11Only
-from perdure.deployments.interface import DeploymentClient, ExchangeFailure
+from perdure.deployments.interface import DeploymentClient, ExchangeFailure, HeaderList
 from perdure.deployments.manifest import MEDIA_TYPES, Discovered, parse_manifest
+from perdure.deployments.seed import manifest as seed
 from perdure.model.deployment import Deployment, ProtocolMode
 
 RETRIES_MAX: Final = 4
@@ -19,6 +23,8 @@ RETRY_DELAY_MS_FIRST: Final = 100
 RETRY_DELAY_FACTOR: Final = 2
 RETRY_JITTER: Final = 1 / 3
 RETRIED_STATUSES: Final = frozenset({408, 429, 500, 502, 503, 504})
+SEED_STATUSES: Final = frozenset({404, 405, 415})
+"""What an endpoint of the seed era may answer to the way that is asked today: then it is asked in its own."""
 
 SILENCE_MS_MAX: Final = 30_000
 """An endpoint that says nothing for so long is given up."""
@@ -59,6 +65,11 @@ async def discover(
     raise AssertionError("the last attempt returns or raises")
 
 
+_Question = tuple[str, HeaderList]
+_TODAY: Final[_Question] = ("GET", [("accept", ", ".join(MEDIA_TYPES))])
+_SEED: Final[_Question] = ("POST", [("content-type", seed.MEDIA_TYPE), ("accept", seed.MEDIA_TYPE)])
+
+
 class _MayPass(Exception):
     """This attempt failed in a way that another one may not."""
 
@@ -69,21 +80,24 @@ class _MayPass(Exception):
 
 async def _discover_once(client: DeploymentClient, target: Deployment, *, use_http_11: bool, silence_ms_max: int) -> Discovered:
     url = target.url
-    outcome = await _ask(client, target, silence_ms_max)
+    outcome = await _ask(client, target, silence_ms_max, _TODAY)
     if isinstance(outcome, ExchangeFailure) and outcome.is_other_http_version and not use_http_11 and url.startswith("https:"):
         target = msgspec.structs.replace(target, http_version=HTTP_1_1)
-        outcome = await _ask(client, target, silence_ms_max)
+        outcome = await _ask(client, target, silence_ms_max, _TODAY)
+    if isinstance(outcome, Answer) and outcome.status in SEED_STATUSES:
+        outcome = await _ask_as_seed(client, target, silence_ms_max, outcome)
     if outcome is None:
         raise BadDiscoveryResponse(f"the manifest of {url} is larger than {MANIFEST_BYTES_MAX} bytes")
     if isinstance(outcome, ExchangeFailure):
         _raise_failure(url, outcome, target.http_version)
     _check_status(url, outcome)
     content_type = outcome.header("content-type")
-    if content_type not in MEDIA_TYPES:
+    if content_type not in (*MEDIA_TYPES, seed.MEDIA_TYPE):
         raise BadDiscoveryResponse(
             f"received a bad response from the SDK at {url}: its content type is {content_type!r}, wanted one of {', '.join(MEDIA_TYPES)}"
         )
-    return parse_manifest(
+    parse = seed.parse_seed_manifest if content_type == seed.MEDIA_TYPE else parse_manifest
+    return parse(
         outcome.body,
         http_version=target.http_version,
         sdk_version=outcome.header("x-restate-server"),
@@ -91,13 +105,24 @@ async def _discover_once(client: DeploymentClient, target: Deployment, *, use_ht
     )
 
 
-async def _ask(client: DeploymentClient, deployment: Deployment, silence_ms_max: int) -> Answer | ExchangeFailure | None:
+async def _ask_as_seed(client: DeploymentClient, target: Deployment, silence_ms_max: int, refusal: Answer) -> Answer | None:
+    """Return the answer of an endpoint of the seed era; where it is none, `refusal` stands."""
+    outcome = await _ask(client, target, silence_ms_max, _SEED)
+    if isinstance(outcome, Answer) and not (200 <= outcome.status < 300 and outcome.header("content-type") == seed.MEDIA_TYPE):
+        return refusal
+    return refusal if isinstance(outcome, ExchangeFailure) else outcome
+
+
+async def _ask(
+    client: DeploymentClient, deployment: Deployment, silence_ms_max: int, question: _Question
+) -> Answer | ExchangeFailure | None:
     """Return the answer, why there is none, or None where it is too large."""
     silence_s = silence_ms_max / 1000
     try:
         async with asyncio.timeout(silence_s) as timeout:
             collector = Collector(bytes_max=MANIFEST_BYTES_MAX, on_sound=lambda: _put_off(timeout, silence_s))
-            exchange = client.open(deployment, "GET", "/discover", [("accept", ", ".join(MEDIA_TYPES))], collector)
+            method, headers = question
+            exchange = client.open(deployment, method, "/discover", headers, collector)
             try:
                 exchange.end()
                 return await collector.done

@@ -49,3 +49,31 @@ class BidirectionalUnsupported(DiscoveryError):
 
     code = "META0015"
     hint = "Let the endpoint announce REQUEST_RESPONSE, or serve it over HTTP/2."
+
+
+class ServiceDefinitionUnusable(ServiceUnusable):
+    """A protobuf service has no type, no methods, or a name that cannot be used."""
+
+    code = "META0001"
+    hint = "Give the service the option dev.restate.ext.service_type and at least one method, and register again."
+
+
+class KeyUnusable(ServiceUnusable):
+    """A method of a keyed protobuf service has no key that can be read."""
+
+    code = "META0002"
+    hint = "Annotate one string field of the method's request with dev.restate.ext.field = KEY, and register again."
+
+
+class AnnotationRepeated(ServiceUnusable):
+    """Two fields of one message claim to be the same thing."""
+
+    code = "META0007"
+    hint = "Leave the annotation at one of the fields, and register again."
+
+
+class EventFieldUnusable(ServiceUnusable):
+    """A field for events is of a type that cannot take them."""
+
+    code = "META0008"
+    hint = "Let the payload be string or bytes and the metadata map<string, string>, and register again."

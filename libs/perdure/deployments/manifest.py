@@ -46,6 +46,8 @@ class Discovered(msgspec.Struct, frozen=True):
     services: list[Service]
     sdk_version: str | None = None
     lambda_compression: str | None = None
+    descriptor_set: bytes = b""
+    """See `Deployment.descriptor_set`."""
 
 
 class _Input(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):

@@ -14,6 +14,7 @@ from perdure.deployments.manifest import MEDIA_TYPES
 from perdure.model.deployment import ProtocolMode
 from perdure.model.target import HandlerType, ServiceType
 from tests.contract.deployments.support import a_client, byte_server, hypercorn_server, run, stay_silent
+from tests.unit.deployments.seed_descriptors import a_file, a_response
 
 MANIFEST = {"protocolMode": "REQUEST_RESPONSE", "minProtocolVersion": 5, "maxProtocolVersion": 7, "services": []}
 
@@ -123,7 +124,7 @@ def test_a_failure_that_stays_is_tried_five_times() -> None:
 @pytest.mark.parametrize(
     ("answer", "error", "reason"),
     [
-        ((404, "text/plain", b"no such page"), DeploymentUnreachable, "got status code '404' .*no such page"),
+        ((403, "text/plain", b"not for you"), DeploymentUnreachable, "got status code '403' .*not for you"),
         ((301, "text/plain", b""), DeploymentUnreachable, "got status code '301'"),
         ((200, "application/json", b"{}"), BadDiscoveryResponse, "'application/json'"),
         ((200, MEDIA_TYPES[0] + "; charset=utf-8", b"{}"), BadDiscoveryResponse, "content type"),
@@ -142,13 +143,41 @@ def test_an_endpoint_that_is_none_is_refused_at_once(answer: tuple[int, str, byt
     run(test())
 
 
+SEED_RESPONSE = (200, "application/proto", a_response(a_file()))
+REFUSALS = [(404, "text/plain", b"no such page"), (405, "", b""), (415, "", b"")]
+
+
+@pytest.mark.parametrize("refusal", [None, *REFUSALS], ids=lambda refusal: f"after-{refusal and refusal[0]}")
+def test_an_endpoint_of_the_seed_era_is_known_by_its_answer(refusal: tuple[int, str, bytes] | None) -> None:
+    async def test() -> None:
+        app, paths = answering(*([] if refusal is None else [refusal]), SEED_RESPONSE)
+        async with hypercorn_server(app) as port, a_client() as client:
+            found = await discover(client, f"http://127.0.0.1:{port}")
+        assert [service.name for service in found.services] == ["shop.Cart"]
+        assert paths == ["GET /discover", "POST /discover"][: 1 if refusal is None else 2]
+
+    run(test())
+
+
+@pytest.mark.parametrize("second", [(404, "text/plain", b"still none"), (200, "text/html", b"hello"), (503, "text/plain", b"soon")])
+def test_what_is_no_endpoint_of_any_era_is_named_by_its_first_answer(second: tuple[int, str, bytes]) -> None:
+    async def test() -> None:
+        app, paths = answering(REFUSALS[0], second)
+        async with hypercorn_server(app) as port, a_client() as client:
+            with pytest.raises(DeploymentUnreachable, match=r"got status code '404' .*no such page"):
+                await discover(client, f"http://127.0.0.1:{port}")
+        assert len(paths) == 2
+
+    run(test())
+
+
 def test_additional_headers_win_over_the_accepted_media_types() -> None:
     async def test() -> None:
         seen = asyncio.get_running_loop().create_future()
 
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             seen.set_result(await reader.readuntil(b"\r\n\r\n"))
-            writer.write(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n")
+            writer.write(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n")
             await writer.drain()
 
         async with byte_server(serve) as port, a_client() as client:
