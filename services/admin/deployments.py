@@ -17,7 +17,16 @@ from perdure.registry.registrations import (
 )
 from services.admin.bodies import HttpRegistration, LambdaRegistration, read_flag, read_registration
 from services.admin.context import AdminContext, context_of
-from services.admin.errors import AlreadyExists, InvalidField, MethodDeprecated, NotFound, NotSupported, PlainError, json_response
+from services.admin.errors import (
+    AddressTaken,
+    AlreadyExists,
+    InvalidField,
+    MethodDeprecated,
+    NotFound,
+    NotSupported,
+    PlainError,
+    json_response,
+)
 from services.admin.routing import api_version
 from services.admin.views import deployment_detail_view, deployment_list_view, registration_view
 
@@ -79,7 +88,8 @@ async def register_deployment(request: Request) -> Response:
     is_forced = is_version_2 if body.force is None else body.force
     registration = await _register(context, body, is_forced=is_forced)
     if is_version_2 and registration.outcome is RegistrationOutcome.UNCHANGED:
-        raise AlreadyExists(f"Conflict: deployment {registration.deployment.id} already exists")
+        conflict = AddressTaken if registration.deployment.descriptor_set else AlreadyExists
+        raise conflict(f"Conflict: deployment {registration.deployment.id} already exists")
     is_created = registration.outcome is RegistrationOutcome.NEW or is_version_2
     headers = {"location": f"deployments/{registration.deployment.id}"}
     return json_response(201 if is_created else 200, registration_view(registration, context.defaults), headers)
@@ -110,6 +120,7 @@ async def _register(context: AdminContext, body: HttpRegistration | LambdaRegist
         lambda_arn=arn,
         lambda_assume_role_arn=role_arn,
         lambda_compression=None if arn is None else found.lambda_compression,
+        descriptor_set=found.descriptor_set,
     )
     services = list(found.services)
     if body.dry_run:

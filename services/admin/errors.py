@@ -58,6 +58,13 @@ class AlreadyExists(PerdureError):
     status = 409
 
 
+class AddressTaken(AlreadyExists):
+    """The address is that of a deployment of the seed era, whose clients know this code for it."""
+
+    code = "META0004"
+    hint = "Deployments are immutable: register new code at a new address, or repeat with `force` if nothing in flight depends on the old."
+
+
 class NotSupported(PerdureError):
     """A documented request that this server cannot carry out yet."""
 

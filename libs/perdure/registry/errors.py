@@ -17,6 +17,27 @@ class ServiceTypeChanged(PerdureError):
     hint = "Give the service a new name, or repeat with `breaking` if no invocation or state of the old type matters."
 
 
+class ReservedPackage(PerdureError):
+    """A service has the name of a package that the server serves itself."""
+
+    code, status = "META0005", 403
+    hint = "Rename the service: names that begin with `dev.restate.` and `grpc.` are taken."
+
+
+class MethodsRemoved(PerdureError):
+    """A new revision of a protobuf service lacks methods of the active one."""
+
+    code, status = "META0006", 409
+    hint = "Keep the methods, or give the service a new name, or repeat with `force` if nobody calls the removed ones any more."
+
+
+class KeyChanged(PerdureError):
+    """A new revision of a protobuf service takes the key from another field."""
+
+    code, status = "META0006", 409
+    hint = "Keep the field of the key, or give the service a new name, or repeat with `force` if no call of the old form is under way."
+
+
 class InvalidService(PerdureError):
     """A JSON schema of the manifest cannot be used."""
 

@@ -111,7 +111,12 @@ def plan_registration(
 
 def _next_revision(schema: Schema, service: Service, deployment_id: str) -> Service:
     active = schema.services.get(service.name)
-    return msgspec.structs.replace(service, revision=1 if active is None else active.revision + 1, deployment_id=deployment_id)
+    if active is None:
+        return msgspec.structs.replace(service, revision=1, deployment_id=deployment_id)
+    # A descriptor says nothing of options: what an operator chose holds on, unless the deployment itself is replaced.
+    keeps_options = service.instance_type is not None and active.deployment_id != deployment_id
+    options = active.options if keeps_options else service.options
+    return msgspec.structs.replace(service, revision=active.revision + 1, deployment_id=deployment_id, options=options)
 
 
 def register(

@@ -1,6 +1,6 @@
 """What a discovered service must look like to be registered, beyond what makes a manifest good. Pure.
 
-Source: shared/spec/service-protocol.md, section 1.6; shared/spec/admin.md, section 3.2.
+Source: shared/spec/service-protocol.md, section 1.6; shared/spec/admin.md, section 3.2; shared/spec/seed-era.md, 5.5 and 5.6.
 """
 
 from collections.abc import Iterable
@@ -8,10 +8,11 @@ from typing import Any, Final, NoReturn
 
 from perdure.model.deployment import Handler, Service
 from perdure.model.target import ServiceType
-from perdure.registry.errors import InvalidService, ReservedServiceName, ServiceTypeChanged
+from perdure.registry.errors import InvalidService, KeyChanged, MethodsRemoved, ReservedPackage, ReservedServiceName, ServiceTypeChanged
 from perdure.registry.schema import Schema
 
 _KIND_NAMES: Final = {ServiceType.SERVICE: "Service", ServiceType.VIRTUAL_OBJECT: "VirtualObject", ServiceType.WORKFLOW: "Workflow"}
+_RESERVED_PACKAGES: Final = ("dev.restate.", "grpc.")
 
 
 def check_services(services: Iterable[Service], schema: Schema, *, may_break: bool) -> None:
@@ -19,21 +20,60 @@ def check_services(services: Iterable[Service], schema: Schema, *, may_break: bo
 
     Raises:
         ReservedServiceName: The server keeps the name for itself.
-        ServiceTypeChanged: The active revision is of another type, and `may_break` is false.
+        ReservedPackage: It keeps the package.
+        ServiceTypeChanged: The active revision is of another type or era, and `may_break` is false.
+        MethodsRemoved: A protobuf service lacks methods of its active revision, and `may_break` is false.
+        KeyChanged: A protobuf service takes a key from another field than its active revision, and `may_break` is false.
         InvalidService: A JSON schema breaks the rules of its draft, or refers to what is not in it.
     """
     for service in services:
-        lowered = service.name.lower()
-        if lowered.startswith("restate") or lowered == "openapi":
-            raise ReservedServiceName(f"cannot insert/modify service '{service.name}' as it contains a reserved name")
+        _check_name(service)
         active = schema.services.get(service.name)
-        if active is not None and active.service_type is not service.service_type and not may_break:
-            raise ServiceTypeChanged(
-                f"detected a new service revision for '{service.name}' changing the service type from "
-                f"'{_KIND_NAMES[active.service_type]}' to '{_KIND_NAMES[service.service_type]}': register it with `breaking` to allow that"
-            )
+        if active is not None and not may_break:
+            _check_type(active, service)
+            _check_methods(active, service)
         for handler in service.handlers.values():
             _check_handler(service, handler)
+
+
+def _check_name(service: Service) -> None:
+    if service.name.startswith(_RESERVED_PACKAGES):
+        raise ReservedPackage(f"cannot insert/modify service '{service.name}': its package is reserved")
+    lowered = service.name.lower()
+    is_reserved = lowered.startswith("restate") if service.instance_type is None else lowered == "restate"
+    if is_reserved or lowered == "openapi":
+        raise ReservedServiceName(f"cannot insert/modify service '{service.name}' as it contains a reserved name")
+
+
+def _check_type(active: Service, service: Service) -> None:
+    if (active.service_type, active.instance_type) != (service.service_type, service.instance_type):
+        raise ServiceTypeChanged(
+            f"detected a new service revision for '{service.name}' changing the service type from "
+            f"'{_kind(active)}' to '{_kind(service)}': register it with `breaking` to allow that"
+        )
+
+
+def _kind(service: Service) -> str:
+    return _KIND_NAMES[service.service_type] if service.instance_type is None else f"protobuf service, {service.instance_type.value}"
+
+
+def _check_methods(active: Service, service: Service) -> None:
+    """Refuse a revision of a protobuf service that callers of the active one would not get on with."""
+    if service.instance_type is None:
+        return
+    removed = sorted(active.handlers.keys() - service.handlers.keys())
+    if removed:
+        raise MethodsRemoved(f"the new revision of service '{service.name}' has no longer the methods: {', '.join(removed)}")
+    for name, handler in active.handlers.items():
+        before, now = _key_field(handler), _key_field(service.handlers[name])
+        if before != now:
+            raise KeyChanged(
+                f"the new revision of '{service.name}/{name}' takes the key from field {now}, the active one from field {before}"
+            )
+
+
+def _key_field(handler: Handler) -> int | None:
+    return None if handler.method is None else handler.method.key_field
 
 
 def _check_handler(service: Service, handler: Handler) -> None:
