@@ -14,6 +14,7 @@ TOOLS := .venv-dev/.installed
 EXAMPLES := .cache/examples/.installed
 NODE := tests/e2e/node/node_modules/.installed
 NODE_OLD := tests/e2e/node-old/node_modules/.installed
+NODE_SEED := tests/e2e/node-seed/node_modules/.installed
 PEER_VERSION := 1.7.12
 PEER := .cache/peer/node_modules/@restatedev/restate-server-linux-x64/bin/restate-server
 
@@ -42,7 +43,7 @@ check: $(TOOLS) ## Lint, types, import rules, unit and house tests: under a minu
 	.venv-dev/bin/lint-imports
 	.venv-dev/bin/python -m pytest tests/unit tests/house
 
-test: check $(RUNTIME) $(NODE) $(NODE_OLD) psql ## Everything that CI runs
+test: check $(RUNTIME) $(NODE) $(NODE_OLD) $(NODE_SEED) psql ## Everything that CI runs
 	SEEDS=$(SEEDS) .venv-dev/bin/python -m pytest $(SLOW_TESTS)
 
 test-peer: $(TOOLS) $(NODE) $(PEER) ## Run the contract tests that the real server can answer against it
@@ -65,7 +66,7 @@ docs: $(TOOLS) ## Write the reference pages that are generated
 	.venv-dev/bin/python docs/generate.py
 
 clean: ## Remove everything that make has made
-	rm -rf .venv .venv-dev .cache tests/e2e/node/node_modules tests/e2e/node-old/node_modules target
+	rm -rf .venv .venv-dev .cache tests/e2e/node/node_modules tests/e2e/node-old/node_modules tests/e2e/node-seed/node_modules target
 
 $(RUNTIME): requirements/runtime.txt requirements/build.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=")'
@@ -92,6 +93,10 @@ $(NODE): tests/e2e/node/package.json tests/e2e/node/package-lock.json | npm
 
 $(NODE_OLD): tests/e2e/node-old/package.json tests/e2e/node-old/package-lock.json | npm
 	cd tests/e2e/node-old && npm ci --no-fund --no-audit --loglevel=error
+	@touch $@
+
+$(NODE_SEED): tests/e2e/node-seed/package.json tests/e2e/node-seed/package-lock.json | npm
+	cd tests/e2e/node-seed && npm ci --no-fund --no-audit --loglevel=error
 	@touch $@
 
 $(PEER): | npm
