@@ -18,11 +18,26 @@ from services.admin.deployments import (
 )
 from services.admin.errors import PlainError, on_defect, on_http_exception, on_perdure_error, on_plain_error
 from services.admin.invocations import delete_invocation, operation, restart_as_new, resume
+from services.admin.kafka_clusters import (
+    create_kafka_cluster,
+    delete_kafka_cluster,
+    get_kafka_cluster,
+    list_kafka_clusters,
+    patch_kafka_cluster,
+)
 from services.admin.meta import get_cluster_health, get_health, get_openapi, get_version
 from services.admin.query import post_query
 from services.admin.routing import VersionPrefix, resource
 from services.admin.services import get_handler, get_service, get_service_openapi, list_handlers, list_services, patch_service
 from services.admin.state import modify_state
+from services.admin.subscriptions import (
+    create_subscription,
+    delete_subscription,
+    get_subscription,
+    list_subscriptions,
+    pause_subscription,
+    resume_subscription,
+)
 
 COMPRESSED_BYTES_MIN = 32
 
@@ -48,6 +63,12 @@ ROUTES = [
     resource("/invocations/{invocation_id}/pause", PATCH=operation("pause")),
     resource("/invocations/{invocation_id}/resume", PATCH=resume),
     resource("/invocations/{invocation_id}/restart-as-new", PATCH=restart_as_new),
+    resource("/subscriptions", POST=create_subscription, GET=list_subscriptions),
+    resource("/subscriptions/{subscription}", GET=get_subscription, DELETE=delete_subscription),
+    resource("/subscriptions/{subscription}/pause", PATCH=pause_subscription),
+    resource("/subscriptions/{subscription}/resume", PATCH=resume_subscription),
+    resource("/kafka-clusters", POST=create_kafka_cluster, GET=list_kafka_clusters),
+    resource("/kafka-clusters/{cluster}", GET=get_kafka_cluster, PATCH=patch_kafka_cluster, DELETE=delete_kafka_cluster),
 ]
 
 

@@ -16,6 +16,7 @@ from perdure.query.live import LiveSource
 from perdure.query.workers import QueryWorkers, opening_of
 from perdure.registry.cache import SchemaCache
 from perdure.registry.options import server_defaults
+from perdure.registry.subscriptions import StaticClusters
 from perdure.store.format import prepare
 from perdure.store.keyspace import Keyspace
 from services.admin.api import build_api
@@ -76,6 +77,8 @@ async def serve(runtime: Runtime[AdminConfig]) -> None:
         partitions=partitions,
         defaults=server_defaults(config),
         queries=queries,
+        clusters=StaticClusters(config.kafka_clusters, config.nats_clusters),
+        subscription_failures=lambda: failures_of(runtime.peers.alive("invoker")),
         ingress_url=lambda: config.advertised_ingress or ingress_url(runtime.peers.alive("ingress")),
     )
     try:
@@ -89,6 +92,11 @@ async def serve(runtime: Runtime[AdminConfig]) -> None:
         )
     finally:
         await asyncio.gather(queries.close(), client.close(), owners.stop(), cache.stop(), return_exceptions=True)
+
+
+def failures_of(invokers: Sequence[Heartbeat]) -> dict[str, str]:
+    """Return the subscriptions that some invoker cannot read, and why."""
+    return {name: reason for heartbeat in invokers for name, reason in heartbeat.subscription_failures.items()}
 
 
 def ingress_url(ingresses: Sequence[Heartbeat]) -> str | None:

@@ -111,7 +111,7 @@ async def read_registration(request: Request) -> HttpRegistration | LambdaRegist
     try:
         function = msgspec.convert(document, LambdaRegistration)
     except msgspec.ValidationError:
-        raise _unprocessable(_NO_VARIANT) from None
+        raise unprocessable(_NO_VARIANT) from None
     return msgspec.structs.replace(function, additional_headers=_checked_headers(function.additional_headers))
 
 
@@ -120,7 +120,7 @@ def _checked_uri(uri: str) -> str:
         parts = urlsplit(uri)
         has_port = parts.port is None or parts.port >= 0
     except ValueError:
-        raise _unprocessable(_NO_VARIANT) from None
+        raise unprocessable(_NO_VARIANT) from None
     if not parts.scheme or not parts.netloc or not has_port:
         raise InvalidField("uri", f"The provided uri {uri} is not absolute, only absolute URIs can be used.")
     if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -131,8 +131,21 @@ def _checked_uri(uri: str) -> str:
 def _checked_headers(headers: dict[str, str] | None) -> dict[str, str]:
     for name, value in (headers or {}).items():
         if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
-            raise _unprocessable(_NO_VARIANT)
+            raise unprocessable(_NO_VARIANT)
     return {name.lower(): value for name, value in (headers or {}).items()}
+
+
+async def read_record(request: Request, kind: type[T]) -> T:
+    """Return the body as a record of `kind`.
+
+    Raises:
+        PlainError: No JSON, or a member that is missing or of a wrong type.
+    """
+    document = await read_json(request)
+    try:
+        return msgspec.convert(document, kind)
+    except msgspec.ValidationError as error:
+        raise unprocessable(str(error)) from None
 
 
 async def read_service_changes(request: Request) -> ServiceChanges:
@@ -141,11 +154,7 @@ async def read_service_changes(request: Request) -> ServiceChanges:
     Raises:
         PlainError: No JSON, or a member of a wrong type.
     """
-    document = await read_json(request)
-    try:
-        patch = msgspec.convert(document, _ServicePatch)
-    except msgspec.ValidationError as error:
-        raise _unprocessable(str(error)) from None
+    patch = await read_record(request, _ServicePatch)
     return ServiceChanges(
         public=patch.public,
         idempotency_retention_ms=_duration(patch, "idempotency_retention"),
@@ -163,10 +172,11 @@ def _duration(patch: _ServicePatch, field: str) -> int | None:
     try:
         return parse_duration_ms(text)
     except InvalidDuration as error:
-        raise _unprocessable(f"{field}: {error.message}") from None
+        raise unprocessable(f"{field}: {error.message}") from None
 
 
-def _unprocessable(detail: str) -> PlainError:
+def unprocessable(detail: str) -> PlainError:
+    """Return the refusal of JSON that is not of the wanted form."""
     return PlainError(422, f"Failed to deserialize the JSON body into the target type: {detail}")
 
 

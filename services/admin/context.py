@@ -16,6 +16,7 @@ from perdure.query.workers import QueryWorkers
 from perdure.registry.cache import SchemaCache
 from perdure.registry.options import ServerDefaults
 from perdure.registry.schema import Schema
+from perdure.registry.subscriptions import StaticClusters
 from perdure.store.interface import Store, Transaction
 from perdure.store.keyspace import Keyspace
 from services.admin.owner_client import OwnerClient
@@ -57,6 +58,11 @@ class AdminContext(msgspec.Struct, frozen=True, kw_only=True):
     ingress_url: Callable[[], str | None] = lambda: None
     """Tells where the ingress is, with a trailing slash, for the web page and the command line."""
 
+    clusters: StaticClusters = StaticClusters()
+    """Kafka and NATS clusters of the configuration."""
+    subscription_failures: Callable[[], Mapping[str, str]] = dict
+    """Tells subscription id -> why it does not read just now, as the invokers last said."""
+
     async def schema(self) -> Schema:
         """Return the schema as the store has it now, so that what one admin changed shows at every other."""
         return await self.cache.refresh()
@@ -70,7 +76,14 @@ class AdminContext(msgspec.Struct, frozen=True, kw_only=True):
 
     def new_deployment_id(self) -> str:
         """Return a fresh id."""
-        return format_resource_id("dp", ulid(self.clock.now_ms(), self.random.bytes(10)))
+        return format_resource_id("dp", self._new_ulid())
+
+    def new_subscription_id(self) -> str:
+        """Return a fresh id."""
+        return format_resource_id("sub", self._new_ulid())
+
+    def _new_ulid(self) -> bytes:
+        return ulid(self.clock.now_ms(), self.random.bytes(10))
 
 
 def context_of(request: Request) -> AdminContext:

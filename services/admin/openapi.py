@@ -80,6 +80,75 @@ def _paths() -> Document:
             "service", "handler", get=_operation("get_handler", "Show a handler", {"200": ("The handler", "Handler")} | _errors("404"))
         ),
         **_invocation_paths(),
+        **_subscription_paths(),
+        **_cluster_paths(),
+    }
+
+
+def _subscription_paths() -> Document:
+    shown = {"200": ("The subscription", "Subscription")} | _errors("400", "404")
+    return {
+        "/subscriptions": {
+            "get": _operation(
+                "list_subscriptions",
+                "List subscriptions",
+                {"200": ("All that fit", "Subscriptions")},
+                parameters=[_query(name, {"type": "string"}, f"Only those with exactly this {name}.") for name in ("sink", "source")],
+            ),
+            "post": _operation(
+                "create_subscription",
+                "Create a subscription",
+                {"201": ("It is new", "Subscription")} | _errors("400"),
+                body="CreateSubscription",
+            ),
+        },
+        "/subscriptions/{subscription}": _with(
+            "subscription",
+            get=_operation("get_subscription", "Show a subscription", shown),
+            delete=_operation("delete_subscription", "Remove a subscription", {"202": "It is removed"} | _errors("400", "404")),
+        ),
+        "/subscriptions/{subscription}/pause": _with(
+            "subscription", patch=_operation("pause_subscription", "Stop reading until it is resumed", shown)
+        ),
+        "/subscriptions/{subscription}/resume": _with(
+            "subscription", patch=_operation("resume_subscription", "Read on where it was paused", shown)
+        ),
+    }
+
+
+def _cluster_paths() -> Document:
+    shown = {"200": ("The cluster", "KafkaCluster")}
+    return {
+        "/kafka-clusters": {
+            "get": _operation("list_kafka_clusters", "List Kafka clusters", {"200": ("All clusters", "KafkaClusters")}),
+            "post": _operation(
+                "create_kafka_cluster",
+                "Register a Kafka cluster",
+                {"201": ("It is new", "KafkaCluster")} | _errors("400", "409"),
+                body="CreateKafkaCluster",
+            ),
+        },
+        "/kafka-clusters/{cluster}": _with(
+            "cluster",
+            get=_operation(
+                "get_kafka_cluster",
+                "Show a Kafka cluster",
+                shown | _errors("404"),
+                parameters=[_query("include_subscriptions", {"type": "boolean"}, "Show who reads from it.")],
+            ),
+            patch=_operation(
+                "update_kafka_cluster",
+                "Replace the properties of a Kafka cluster",
+                shown | _errors("400", "404", "409"),
+                body="UpdateKafkaCluster",
+            ),
+            delete=_operation(
+                "delete_kafka_cluster",
+                "Remove a Kafka cluster",
+                {"202": "It is removed"} | _errors("404", "409"),
+                parameters=[_query("force", {"type": "boolean"}, "Also while subscriptions read from it.")],
+            ),
+        ),
     }
 
 

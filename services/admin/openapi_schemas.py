@@ -1,4 +1,4 @@
-"""Schemas of the bodies that the API takes and gives. Source: shared/spec/admin.md, sections 1.2, 1.3, 3 and 4."""
+"""Schemas of the bodies that the API takes and gives. Source: shared/spec/admin.md, sections 1.2, 1.3, 3, 4 and 6."""
 
 from typing import Any, Final
 
@@ -29,6 +29,7 @@ def _optional(schema: Document) -> Document:
 
 
 _INFO: Final = _list(_object("message", code=_TEXT, message=_TEXT))
+_NOTES: Final = _list(_object("message", code=_optional(_TEXT), message=_TEXT))
 _RETRY_POLICY: Final = _object(
     "max_attempts",
     initial_interval=_DURATION,
@@ -49,6 +50,7 @@ _DEPLOYMENT: Final[dict[str, Document]] = {
     "max_protocol_version": _NUMBER,
     "sdk_version": _TEXT,
 }
+_SUBSCRIPTION: Final[dict[str, Document]] = {"id": _TEXT, "source": _TEXT, "sink": _TEXT, "options": _TEXTS, "info": _NOTES}
 _SERVICE_REVISION: Final = _object("name", "revision", name=_TEXT, revision=_NUMBER)
 
 SCHEMAS: Final[Document] = {
@@ -157,4 +159,20 @@ SCHEMAS: Final[Document] = {
         info=_INFO,
     ),
     "Restarted": _object("new_invocation_id", new_invocation_id=_TEXT),
+    "CreateSubscription": _object("source", "sink", source=_TEXT, sink=_TEXT, options=_optional(_TEXTS)),
+    "Subscription": _object("id", "source", "sink", "options", **_SUBSCRIPTION),
+    "Subscriptions": _object("subscriptions", subscriptions=_list(_ref("Subscription"))),
+    "CreateKafkaCluster": _object("name", "properties", name={"type": "string", "pattern": r"^[^/?#\s]+$"}, properties=_TEXTS),
+    "UpdateKafkaCluster": _object("properties", properties=_TEXTS),
+    "KafkaCluster": _object(
+        "name",
+        "properties",
+        "created_at",
+        name=_TEXT,
+        properties=_TEXTS,
+        created_at={"type": "string", "format": "date-time"},
+        subscriptions=_list(_ref("Subscription")),
+        info=_NOTES,
+    ),
+    "KafkaClusters": _object("clusters", clusters=_list(_ref("KafkaCluster"))),
 }

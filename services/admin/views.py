@@ -1,10 +1,12 @@
-"""How metadata looks in responses. Source: shared/spec/admin.md, sections 3.3 and 4.1."""
+"""How metadata looks in responses. Source: shared/spec/admin.md, sections 3.3, 4.1 and 6."""
 
+import re
 from datetime import UTC, datetime
 from typing import Any, Final, cast
 
 from perdure.base.durations import format_duration_ms
 from perdure.model.deployment import Deployment, Handler, HandlerOptions, InputRules, OutputRules, ProtocolMode, RetryPolicy, Service
+from perdure.model.subscription import KafkaCluster, Subscription
 from perdure.model.target import HandlerType, ServiceType
 from perdure.registry.options import ServerDefaults
 from perdure.registry.registrations import Registration, services_of
@@ -16,6 +18,7 @@ View = dict[str, Any]  # Any: a JSON value
 _SERVICE_TYPES: Final = {ServiceType.SERVICE: "Service", ServiceType.VIRTUAL_OBJECT: "VirtualObject", ServiceType.WORKFLOW: "Workflow"}
 _HANDLER_TYPES: Final = {HandlerType.EXCLUSIVE: "Exclusive", HandlerType.SHARED: "Shared", HandlerType.WORKFLOW: "Workflow"}
 _PROTOCOL_TYPES: Final = {ProtocolMode.BIDI_STREAM: "BidiStream", ProtocolMode.REQUEST_RESPONSE: "RequestResponse"}
+_SECRET: Final = re.compile(r"password|passphrase|secret|username|key\.pem|key\.location|keystore\.location|jaas|token|oauthbearer\.config")
 
 
 def registration_view(registration: Registration, defaults: ServerDefaults) -> View:
@@ -215,6 +218,29 @@ def _own_retry_view(policy: RetryPolicy) -> View:
         }
     )
     return view | {"max_attempts": policy.max_attempts if policy.max_attempts is None else max(1, policy.max_attempts)}
+
+
+def subscription_view(subscription: Subscription, failure: str | None) -> View:
+    """Return a subscription; `failure` is why an invoker cannot read it just now."""
+    notes = ["It is paused."] if subscription.is_paused else [] if failure is None else [failure]
+    return _without_none(
+        {
+            "id": subscription.id,
+            "source": subscription.source,
+            "sink": subscription.sink,
+            "options": _without_secrets(subscription.options),
+            "info": [{"message": note} for note in notes] or None,
+        }
+    )
+
+
+def kafka_cluster_view(cluster: KafkaCluster) -> View:
+    """Return a Kafka cluster without its secrets."""
+    return {"name": cluster.name, "properties": _without_secrets(cluster.properties), "created_at": format_instant(cluster.created_at_ms)}
+
+
+def _without_secrets(properties: dict[str, str]) -> dict[str, str]:
+    return {name: "***" if _SECRET.search(name) else value for name, value in properties.items()}
 
 
 def _duration(value_ms: int | None) -> str | None:

@@ -229,6 +229,8 @@ class Heartbeat(_Message, frozen=True):
     is_leaving: bool = False
     counters: dict[str, float] = {}
     not_ready_because: str = ""
+    subscription_failures: dict[str, str] = {}
+    """Subscription id -> why this invoker cannot read it just now."""
 
 
 class MetricsSnapshot(_Message, frozen=True):

@@ -27,6 +27,9 @@ C = TypeVar("C", bound="CommonConfig")
 Secret = Annotated[str, Meta(extra={"is_secret": True})]
 """A text that is masked wherever configuration is shown, and can also be given as `<key>_file`."""
 
+Clusters = dict[str, dict[str, str]]
+"""Name -> property -> value: tables in the file, JSON elsewhere. Shown by name only, as properties may be secrets."""
+
 SECTIONS: Final = frozenset({"ingress", "admin", "sql", "nodectl", "invoker", "up"})
 """Tables of the one file; a process reads its own and leaves the others alone."""
 
@@ -75,6 +78,10 @@ class CommonConfig(msgspec.Struct, frozen=True, kw_only=True):
         SizeBytes, Meta(description="size from which requests are compressed for Lambda functions that can read that")
     ] = 4 * 1024 * 1024
     shutdown_grace: Annotated[DurationMs, Meta(description="how long work in flight may take when stopping")] = 5_000
+    kafka_clusters: Annotated[Clusters, Meta(description="Kafka clusters by name, each with its librdkafka properties")] = {}
+    nats_clusters: Annotated[
+        Clusters, Meta(description="NATS clusters with JetStream by name, each with url and user, password, credentials_file")
+    ] = {}
 
 
 def load(kind: type[C], argv: Sequence[str], *, section: str, environ: Mapping[str, str] | None = None) -> C:
@@ -109,8 +116,14 @@ def read(kind: type[C], argv: Sequence[str], *, section: str, environ: Mapping[s
 
 def masked(config: CommonConfig) -> dict[str, object]:
     """Return the settings for a log line, secrets hidden."""
-    hidden = {setting.secret_of for setting in settings_of(type(config), set(), "")}
-    return {name: "***" if name in hidden and value else value for name, value in msgspec.structs.asdict(config).items()}
+    settings = settings_of(type(config), set(), "")
+    hidden = {setting.secret_of for setting in settings} | {setting.name for setting in settings if setting.is_mapping}
+    return {name: _masked(value) if name in hidden and value else value for name, value in msgspec.structs.asdict(config).items()}
+
+
+def _masked(value: object) -> object:
+    """Return a secret as stars, a table as the names in it."""
+    return sorted(cast("dict[str, object]", value)) if isinstance(value, dict) else "***"
 
 
 def _from_flags(settings: list[Setting], argv: Sequence[str], section: str) -> dict[str, Any]:

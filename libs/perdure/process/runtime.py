@@ -51,6 +51,7 @@ class HeartbeatFacts(msgspec.Struct, frozen=True):
     counters: dict[str, float] = {}
     address: str = ""
     """Where its public port listens, `host:port`."""
+    subscription_failures: dict[str, str] = {}
 
 
 class Runtime(Generic[C]):
@@ -107,6 +108,7 @@ class Runtime(Generic[C]):
             is_leaving=is_leaving,
             counters=facts.counters,
             not_ready_because=self._not_ready_because,
+            subscription_failures=facts.subscription_failures,
         )
         self.bus.publish(self.subjects.heartbeats, encode(heartbeat))
 

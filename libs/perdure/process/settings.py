@@ -38,6 +38,8 @@ class Setting(msgspec.Struct, frozen=True):
     def metavar(self) -> str:
         if self.unit:
             return self.unit.upper()
+        if self.is_mapping:
+            return "JSON"
         return {int: "NUMBER", float: "NUMBER", bool: "true|false"}.get(_bare(self.type), "TEXT")
 
     @property
@@ -54,6 +56,8 @@ class Setting(msgspec.Struct, frozen=True):
         """Return the value of a text from a flag or a variable."""
         if self._is_sequence:
             return self._convert([part.strip() for part in text.split(",") if part.strip()], where)
+        if self.is_mapping:
+            return self._convert(_json(text, where), where)
         return self.convert(text, where)
 
     def convert(self, value: object, where: str) -> object:
@@ -75,11 +79,16 @@ class Setting(msgspec.Struct, frozen=True):
     def _is_sequence(self) -> bool:
         return typing.get_origin(_bare(self.type)) in (list, tuple)
 
+    @property
+    def is_mapping(self) -> bool:
+        """Whether it is a table in the file, and JSON elsewhere."""
+        return typing.get_origin(_bare(self.type)) is dict
+
     def _convert(self, value: object, where: str) -> object:
         try:
             return msgspec.convert(value, self.type, strict=False)
         except msgspec.ValidationError as error:
-            shown = "" if self.unit or isinstance(value, list) else f"{value!r}: "
+            shown = "" if self.unit or isinstance(value, list | dict) else f"{value!r}: "
             raise ConfigurationError(f"{where}: {shown}{error}") from None
 
     def _shown_default(self) -> str:
@@ -91,7 +100,7 @@ class Setting(msgspec.Struct, frozen=True):
             return str(self.default).lower()
         if self._is_sequence:
             return ",".join(map(str, self.default)) or "empty"
-        return str(self.default) if self.default not in ("", None) else "empty"
+        return str(self.default) if self.default not in ("", None, {}) else "empty"
 
 
 def settings_of(kind: type[msgspec.Struct], common: set[str], section: str) -> list[Setting]:
@@ -133,6 +142,13 @@ def settings_of(kind: type[msgspec.Struct], common: set[str], section: str) -> l
                 )
             )
     return settings
+
+
+def _json(text: str, where: str) -> object:
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError as error:
+        raise ConfigurationError(f"{where}: no JSON: {error}") from None
 
 
 def _metas(hint: Any) -> Iterator[Meta]:  # a type expression is any object

@@ -54,3 +54,28 @@ class NotRegistered(PerdureError):
     """A deployment or service that was to be changed does not exist."""
 
     status = 404
+
+
+class InvalidSubscription(PerdureError):
+    """The source or sink of a subscription cannot be."""
+
+    code, status = "META0009", 400
+    hint = "Name a source as `kafka://CLUSTER/TOPIC` or `nats://CLUSTER/STREAM`, and a sink as `service://SERVICE/HANDLER`."
+
+
+class UnknownCluster(PerdureError):
+    """The source of a subscription names a cluster that is neither registered nor configured."""
+
+    status = 400
+
+
+class InvalidCluster(PerdureError):
+    """The properties of a Kafka cluster do not say where it is."""
+
+    status = 400
+
+
+class ClusterConflict(PerdureError):
+    """A Kafka cluster of this name is there already, is in use, or belongs to the configuration."""
+
+    status = 409

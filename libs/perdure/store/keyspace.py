@@ -149,12 +149,14 @@ class Keyspace:
         self.deployments = meta + _text("deployment")
         self.services = meta + _text("service")
         self.subscriptions = meta + _text("subscription")
+        self.kafka_clusters = meta + _text("kafka")
         self.meta_version = meta + _text("version")
         """counter, bumped by each change of metadata"""
         cluster = self.root + _text("cluster")
         self.format_version = cluster + _text("format")
         self.partition_count = cluster + _text("partitions")
         self.blobs = self.root + _text("blob")
+        self.positions = self.root + _text("position")
         self._partitions: dict[int, PartitionKeys] = {}
 
     def deployment(self, deployment_id: str) -> bytes:
@@ -166,12 +168,24 @@ class Keyspace:
         return self.services + _text(name) + _unsigned(revision)
 
     def subscription(self, subscription_id: str) -> bytes:
-        """id -> subscription, written by admin"""
+        """id -> `Subscription`, written by admin"""
         return self.subscriptions + _text(subscription_id)
 
     def blob_of(self, blob_id: bytes) -> bytes:
         """Prefix of a blob."""
         return self.blobs + _bytes(blob_id)
+
+    def kafka_cluster(self, name: str) -> bytes:
+        """name -> `KafkaCluster`, written by admin"""
+        return self.kafka_clusters + _text(name)
+
+    def positions_of(self, subscription_id: str) -> bytes:
+        """Prefix of a subscription's positions."""
+        return self.positions + _text(subscription_id)
+
+    def position(self, subscription_id: str, partition: int) -> bytes:
+        """subscription, partition of its source -> offset of the next record to admit, 8 bytes; written with the mail of those before"""
+        return self.positions + _text(subscription_id) + _unsigned(partition)
 
     def blob(self, blob_id: bytes, chunk: int) -> bytes:
         """id, chunk -> bytes, written by whoever sends a body that is too large for the bus"""

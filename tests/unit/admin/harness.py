@@ -15,6 +15,7 @@ from perdure.deployments.errors import DeploymentUnreachable
 from perdure.deployments.manifest import Discovered
 from perdure.model.deployment import ProtocolMode, Service
 from perdure.registry.cache import SchemaCache
+from perdure.registry.subscriptions import StaticClusters
 from perdure.store.embedded.store import open_embedded
 from perdure.store.keyspace import Keyspace
 from services.admin.api import build_api
@@ -113,6 +114,8 @@ class Admin:
         self.context = context
         self.bus = bus
         self.endpoints = endpoints
+        self.failures: dict[str, str] = {}
+        """Subscriptions that the invokers say they cannot read."""
 
     async def register(self, uri: str, *, prefix: str = "", **fields: Any) -> httpx.Response:
         return await self.http.post(f"{prefix}/deployments", json={"uri": uri, **fields})
@@ -139,10 +142,13 @@ async def an_admin(directory: Path, *, bus: MemoryBus | None = None, endpoints: 
         owners=owners,
         partitions=PARTITIONS,
         ingress_url=lambda: "http://ingress:8080/",
+        clusters=StaticClusters({"static": {"metadata.broker.list": "kafka:9092", "sasl.password": "x"}}, {"js": {"url": "nats://js"}}),
+        subscription_failures=lambda: admin.failures,
     )
     try:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(build_api(context)), base_url="http://admin") as http:
-            yield Admin(http, context, bus, endpoints)
+            admin = Admin(http, context, bus, endpoints)
+            yield admin
     finally:
         await owners.stop()
         await cache.stop()

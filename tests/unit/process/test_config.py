@@ -161,3 +161,26 @@ def test_a_refused_setting_ends_the_process_with_2_and_one_line(capsys: pytest.C
         load(ExampleConfig, ["--prot", "1"], section="ingress", environ={})
     assert caught.value.code == 2
     assert capsys.readouterr().err == "ingress: unknown argument --prot; --help lists all\n"
+
+
+CLUSTERS = {"mine": {"bootstrap.servers": "kafka:9092", "sasl.password": "hush"}}
+
+
+def test_clusters_are_tables_in_the_file_and_json_elsewhere(tmp_path: Path) -> None:
+    file = a_file(tmp_path, '[kafka_clusters.mine]\n"bootstrap.servers" = "kafka:9092"\n"sasl.password" = "hush"\n')
+    text = '{"mine": {"bootstrap.servers": "kafka:9092", "sasl.password": "hush"}}'
+    assert a_config(file=file).kafka_clusters == CLUSTERS
+    assert a_config(PERDURE_KAFKA_CLUSTERS=text).kafka_clusters == CLUSTERS
+    assert a_config("--kafka-clusters", text).kafka_clusters == CLUSTERS
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"mine": 1}', '{"mine": {"port": {}}}'])
+def test_clusters_of_another_form_are_refused(text: str) -> None:
+    with pytest.raises(ConfigurationError, match="--kafka-clusters: "):
+        a_config("--kafka-clusters", text)
+
+
+def test_clusters_are_shown_by_their_names_alone() -> None:
+    shown = masked(CommonConfig(kafka_clusters=CLUSTERS))
+    assert shown["kafka_clusters"] == ["mine"]
+    assert shown["nats_clusters"] == {}
