@@ -4,7 +4,13 @@ from typing import Final
 
 import msgspec
 
-from perdure.base.ids import InvocationId, idempotent_invocation_id, workflow_invocation_id
+from perdure.base.ids import (
+    InvocationId,
+    idempotent_invocation_id,
+    scoped_idempotent_invocation_id,
+    scoped_workflow_invocation_id,
+    workflow_invocation_id,
+)
 from services.ingress import refusals
 from services.ingress.admission import check_scope_syntax
 from services.ingress.directory import Directory, HandlerEntry
@@ -45,10 +51,10 @@ class NamedTarget(msgspec.Struct, frozen=True):
 
 
 def target_of(body: bytes, directory: Directory, *, is_lookup: bool = False) -> NamedTarget:
-    """Return the invocation that a body names.
+    """Return the invocation that a body names. Nothing runs in a scope, but what would has an id.
 
     Raises:
-        Refused: The body is malformed, or it names a scope.
+        Refused: The body is malformed.
     """
     try:
         target = _decoder.decode(body)
@@ -58,17 +64,21 @@ def target_of(body: bytes, directory: Directory, *, is_lookup: bool = False) -> 
         case _ById():
             return NamedTarget(invocation_id_of(target.invocation_id), None, False)
         case _Workflow():
-            _refuse_scope(target.scope)
             service = directory.services.get(target.workflow_name.encode())
-            entry = None if service is None else service.run
-            return NamedTarget(workflow_invocation_id(target.workflow_name, target.workflow_key), entry, True)
+            return NamedTarget(_run_id(target), None if service is None else service.run, True)
         case _Idempotent():
-            _refuse_scope(target.scope)
-            found = idempotent_invocation_id(target.service, target.key, target.handler, target.idempotency_key)
-            return NamedTarget(found, directory.find(target.service, target.handler), True)
+            return NamedTarget(_idempotent_id(target), directory.find(target.service, target.handler), True)
 
 
-def _refuse_scope(scope: str | None) -> None:
-    if scope is not None:
-        check_scope_syntax(scope)
-        raise refusals.scopes_disabled()
+def _run_id(target: _Workflow) -> InvocationId:
+    if target.scope is None:
+        return workflow_invocation_id(target.workflow_name, target.workflow_key)
+    check_scope_syntax(target.scope)
+    return scoped_workflow_invocation_id(target.scope, target.workflow_name, target.workflow_key)
+
+
+def _idempotent_id(target: _Idempotent) -> InvocationId:
+    if target.scope is None:
+        return idempotent_invocation_id(target.service, target.key, target.handler, target.idempotency_key)
+    check_scope_syntax(target.scope)
+    return scoped_idempotent_invocation_id(target.scope, target.service, target.key, target.handler, target.idempotency_key)

@@ -207,6 +207,9 @@ ERRORS: Final = [
         error(400, "bad awakeable id 'sign_1abc': id doesn't match the expected type"),
     ),
     ("POST", "/restate/a/prom_1abc/reject", {}, b"1", error(400, "bad awakeable id 'prom_1abc': bad length")),
+    ("POST", "/restate/a/prom_1abx/reject", {}, b"1", error(400, "bad awakeable id 'prom_1abx': base62 decode error")),
+    ("POST", "/restate/a/sign_2x/reject", {}, b"1", error(400, "bad awakeable id 'sign_2x': unrecognized codec version")),
+    ("GET", "/restate/output/inv_", {}, b"", error(400, "bad invocation id 'inv_': bad length")),
     ("POST", "/Contract/hidden", {}, b"", error(400, "the invoked service is not public")),
     ("POST", "/ContractPrivate/hello", {}, b"", error(400, "the invoked service is not public")),
     (
@@ -417,6 +420,12 @@ def test_a_body_that_names_no_target_is_an_error(ingress: Ingress, verb: str, wh
     code, message, source = error_of(ingress("POST", f"/restate/{verb}", body))
     assert (code, source) == (500, "ingress")
     assert message.startswith(f"cannot read body: invalid {what} body: ")
+
+
+def test_the_id_of_a_target_in_a_scope_is_computed(ingress: Ingress) -> None:
+    body = b'{"target":"workflow","workflowName":"W","workflowKey":"k","scope":"s"}'
+    assert ingress("POST", "/restate/lookup", body).json == {"invocationId": "inv_11110Rzeqthr6iiIgdIhU9VDi41Jn1xWaN"}
+    assert error_of(ingress("POST", "/restate/attach", body)) == failure(404, "not found")
 
 
 def test_the_handler_sees_the_first_value_of_each_header(ingress: Ingress) -> None:

@@ -76,15 +76,28 @@ def ulid(now_ms: int, entropy: bytes) -> bytes:
     return now_ms.to_bytes(6, "big") + entropy
 
 
-def workflow_uuid(service: str, key: str) -> bytes:
+def workflow_uuid(service: str, key: str, scope: str | None = None) -> bytes:
     """Return the uuid of a workflow's run."""
-    return hashlib.sha256(f"wf,{service},{key}".encode()).digest()[:16]
+    return _uuid_of("wf", scope, service, key)
 
 
-def idempotent_uuid(service: str, key: str | None, handler: str, idempotency_key: str) -> bytes:
+def idempotent_uuid(service: str, key: str | None, handler: str, idempotency_key: str, scope: str | None = None) -> bytes:
     """Return the uuid of an invocation with an idempotency key."""
-    parts = ("ik", service, handler, idempotency_key) if key is None else ("ik", service, key, handler, idempotency_key)
-    return hashlib.sha256(",".join(parts).encode()).digest()[:16]
+    return _uuid_of("ik", scope, service, key, handler, idempotency_key)
+
+
+def _uuid_of(*parts: str | None) -> bytes:
+    return hashlib.sha256(",".join([part for part in parts if part is not None]).encode()).digest()[:16]
+
+
+def scoped_workflow_invocation_id(scope: str, service: str, key: str) -> InvocationId:
+    """Return the id of the run of a workflow in a scope, whose hash places it."""
+    return invocation_id(partition_key_of_key(scope), workflow_uuid(service, key, scope))
+
+
+def scoped_idempotent_invocation_id(scope: str, service: str, key: str | None, handler: str, idempotency_key: str) -> InvocationId:
+    """Return the id of an invocation that carries an idempotency key in a scope, whose hash places it."""
+    return invocation_id(partition_key_of_key(scope), idempotent_uuid(service, key, handler, idempotency_key, scope))
 
 
 def workflow_invocation_id(service: str, key: str) -> InvocationId:
@@ -123,12 +136,15 @@ def parse_invocation_id(text: str) -> InvocationId:
         InvalidId: With the reason (`bad length`, `bad format`, ...).
     """
     body = _body(text, "inv")
-    if len(body) != 33:
+    if len(body) < 33:
         raise InvalidId("bad length")
     try:
-        return InvocationId(base62.decode(body[:11], 8) + base62.decode(body[11:], 16))
+        raw = InvocationId(base62.decode(body[:11], 8) + base62.decode(body[11:33], 16))
     except ValueError as error:
         raise InvalidId(str(error)) from None
+    if len(body) > 33:
+        raise InvalidId("bad length")
+    return raw
 
 
 def format_resource_id(prefix: str, raw: bytes) -> str:
@@ -164,14 +180,23 @@ def parse_awakeable_id(text: str) -> tuple[InvocationId, int]:
     """
     is_old = text.startswith("prom_")
     body = _body(text, "prom" if is_old else "sign")
-    try:
-        raw = base64.b64decode(body + "=" * (-len(body) % 4), altchars=b"-_", validate=True)
-    except ValueError:
-        raise InvalidId("bad length") from None
+    raw = _base64url(body)
     if len(raw) != 28:
         raise InvalidId("bad length")
     number: int = _SIGNAL_SUFFIX.unpack(raw[24:])[0]
     return InvocationId(raw[:24]), number + AWAKEABLE_OFFSET if is_old else number
+
+
+def _base64url(text: str) -> bytes:
+    """Return the bytes of unpadded or padded text of the URL-safe alphabet; there is one text for them, so bits left over are an error."""
+    digits = text.rstrip("=")
+    try:
+        raw = base64.urlsafe_b64decode(digits + "=" * (-len(digits) % 4))
+    except ValueError:
+        raise InvalidId("base62 decode error") from None
+    if base64.urlsafe_b64encode(raw).decode().rstrip("=") != digits:
+        raise InvalidId("base62 decode error")
+    return raw
 
 
 _PREFIXES: Final = frozenset({"inv", "dp", "sub", "snap", "prom", "sign", "mut", "vq"})
@@ -183,8 +208,10 @@ def _body(text: str, prefix: str) -> str:
         raise InvalidId("bad format")
     if head not in _PREFIXES:
         raise InvalidId(f"unrecognized resource type: {head}")
-    if head != prefix:
-        raise InvalidId("id doesn't match the expected type")
+    if not rest:
+        raise InvalidId("bad length")
     if not rest.startswith("1"):
         raise InvalidId("unrecognized codec version")
+    if head != prefix:
+        raise InvalidId("id doesn't match the expected type")
     return rest[1:]

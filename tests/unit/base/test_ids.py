@@ -65,7 +65,9 @@ def test_the_awakeable_id_of_the_specification_is_written() -> None:
         ("xyz_1abc", "unrecognized resource type: xyz"),
         ("dp_11rRb1AyrT3xilKGPITJFcJ", "id doesn't match the expected type"),
         ("inv_2gf3qgbvqBGZ3Wg62ENp11QEVhGegZNT7N", "unrecognized codec version"),
-        ("inv_", "unrecognized codec version"),
+        ("dp_21rRb1AyrT3xilKGPITJFcJ", "unrecognized codec version"),
+        ("inv_", "bad length"),
+        ("inv_1aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "base62 decode error"),
         ("inv_1", "bad length"),
         ("inv_1gf3qgbvqBGZ3Wg62ENp11QEVhGegZNT7", "bad length"),
         ("inv_1gf3qgbvqBGZ3Wg62ENp11QEVhGegZNT7NN", "bad length"),
@@ -86,11 +88,25 @@ def test_an_old_awakeable_is_the_signal_of_its_entry(raw: bytes, index: int) -> 
 
 
 @pytest.mark.parametrize(
-    "text", ["sign_1", "prom_1", "prom_1AQID", "sign_1AQID", "sign_1" + "A" * 40, "sign_1" + "A" * 37 + "!", "sign_1" + "é" * 38]
+    ("text", "reason"),
+    [
+        ("sign_1", "bad length"),
+        ("prom_", "bad length"),
+        ("prom_1AQID", "bad length"),
+        ("sign_1AQID", "bad length"),
+        ("sign_1" + "A" * 40, "bad length"),
+        ("sign_2x", "unrecognized codec version"),
+        ("sign_1x", "base62 decode error"),
+        ("sign_1" + "A" * 37 + "!", "base62 decode error"),
+        ("sign_1" + "A" * 37 + "+", "base62 decode error"),
+        ("sign_1" + "A" * 37 + "B", "base62 decode error"),
+        ("sign_1" + "é" * 38, "base62 decode error"),
+    ],
 )
-def test_what_is_no_awakeable_id_is_refused(text: str) -> None:
-    with pytest.raises(ids.InvalidId, match="bad length"):
+def test_what_is_no_awakeable_id_is_refused(text: str, reason: str) -> None:
+    with pytest.raises(ids.InvalidId) as refused:
         ids.parse_awakeable_id(text)
+    assert str(refused.value) == reason
 
 
 @given(st.sampled_from(["", "inv_1", "dp_1", "sign_1"]), st.text())
@@ -110,6 +126,15 @@ def test_an_idempotent_call_has_the_id_of_the_real_server() -> None:
     raw = ids.idempotent_invocation_id("Svc", None, "h", "k1")
     assert raw[:8].hex() == "bd63cb11b3b330bd"
     assert raw[8:] == hashlib.sha256(b"ik,Svc,h,k1").digest()[:16]
+
+
+def test_scoped_invocations_have_the_ids_of_the_real_server() -> None:
+    run = ids.scoped_workflow_invocation_id("s", "W", "k")
+    assert ids.format_invocation_id(run) == "inv_11110Rzeqthr6iiIgdIhU9VDi41Jn1xWaN"
+    unkeyed = ids.scoped_idempotent_invocation_id("s", "S", None, "h", "i")
+    assert ids.format_invocation_id(unkeyed) == "inv_11110Rzeqthr5Optqn6pse0YBIGYufBI3g"
+    keyed = ids.scoped_idempotent_invocation_id("s", "S", "k", "h", "i")
+    assert ids.format_invocation_id(keyed) == "inv_11110Rzeqthr6Rhy9JUtzp3PSpzjVnd6Lq"
 
 
 def test_uuids_hash_their_parts_in_order() -> None:

@@ -13,6 +13,8 @@ from perdure.base.ids import (
     format_invocation_id,
     idempotent_invocation_id,
     parse_invocation_id,
+    scoped_idempotent_invocation_id,
+    scoped_workflow_invocation_id,
     workflow_invocation_id,
 )
 from perdure.base.limits import BUS_BODY_BYTES_MAX
@@ -288,6 +290,11 @@ BODIES: list[tuple[dict[str, str], InvocationId]] = [
         idempotent_invocation_id("Nope", None, "h", "i"),
     ),
     ({"target": "invocation", "invocationId": ID}, parse_invocation_id(ID)),
+    ({"target": "workflow", "workflowName": "Wf", "workflowKey": "k", "scope": "s"}, scoped_workflow_invocation_id("s", "Wf", "k")),
+    (
+        {"target": "idempotentInvocation", "service": "Nope", "handler": "h", "idempotencyKey": "i", "scope": "s"},
+        scoped_idempotent_invocation_id("s", "Nope", None, "h", "i"),
+    ),
 ]
 
 
