@@ -61,7 +61,16 @@ Route = Call | Wait | WaitByBody | Lookup | CompleteAwakeable | Health
 
 
 def normalise(raw_path: bytes) -> bytes:
-    """Collapse the slashes at both ends of a path; inner ones stay."""
+    """Collapse the slashes at both ends of a path; inner ones stay. Of a whole URL the path counts.
+
+    Raises:
+        Refused: It is neither.
+    """
+    if raw_path[:1] != b"/":
+        scheme, separator, rest = raw_path.partition(b"://")
+        if not separator or not scheme.isalpha():
+            raise refusals.bad_path(raw_path)
+        raw_path = b"/" + rest.partition(b"/")[2]
     if raw_path[-1:] != b"/" and raw_path[:2] != b"//":
         return raw_path
     return b"/" + raw_path.strip(b"/")

@@ -71,6 +71,14 @@ def typescript(suite: Suite, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         yield Services(suite, running, "Ts")
 
 
+@pytest.fixture(scope="session")
+def contract_services(suite: Suite, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Suite]:
+    """The shared server with the services that the ingress's tests call."""
+    for running in _served(Endpoint("tests.e2e.ingress_services:app", tmp_path_factory.mktemp("contract"))):
+        suite.register(running.url)
+        yield suite
+
+
 @pytest.fixture
 def tag() -> str:
     """A key that no other test uses."""

@@ -7,13 +7,11 @@ import http.client
 import json
 import re
 import uuid
-from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
 import httpx
 import pytest
 
-from tests.e2e.endpoint import Endpoint
 from tests.e2e.processes import eventually
 from tests.e2e.suite import Suite
 
@@ -67,15 +65,9 @@ class Ingress:
             connection.close()
 
 
-@pytest.fixture(scope="module")
-def ingress(suite: Suite, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ingress]:
-    endpoint = Endpoint("tests.e2e.ingress_services:app", tmp_path_factory.mktemp("contract"))
-    try:
-        endpoint.start()
-        suite.register(endpoint.url)
-        yield Ingress(suite)
-    finally:
-        endpoint.stop()
+@pytest.fixture
+def ingress(contract_services: Suite) -> Ingress:
+    return Ingress(contract_services)
 
 
 def error(code: int, message: str) -> tuple[int, str, str]:

@@ -2,12 +2,16 @@
 
 - All that is written in one turn of the loop leaves in one system call: head and body of an answer, and answers of many streams.
 - A request over HTTP/2 without a body ends with its headers, which uvicorn 0.54 does not notice: its application would wait for a body.
+- uvicorn drops connections whose request target has bytes outside ASCII: here they count as if they were percent-encoded.
+- A head that is too large is answered with 431.
 - zttp 0.0.35 cuts an HTTP/2 connection at its 4096th stream. Before that it is renewed: closed when nothing is in flight, and if that
   does not happen, told to open no more streams and closed after the last.
 """
 
 import asyncio
+import contextlib
 from typing import Any, Final
+from urllib.parse import quote_from_bytes
 
 import zttp
 from uvicorn.protocols.http.auto_zttp_impl import AutoZttpProtocol
@@ -17,6 +21,24 @@ from uvicorn.protocols.http.zttp_impl import ZttpProtocol
 STREAMS_BEFORE_RENEWAL: Final = 2_000
 STREAMS_MAX: Final = 3_800
 _LAST_STREAM_ID_MAX: Final = 2**31 - 1
+_TOO_LARGE: Final = "message exceeded configured size limit"
+_ALL_ASCII: Final = bytes(range(128))
+
+
+def _ascii(target: bytes) -> bytes:
+    """Percent-encode what no request target may have."""
+    return quote_from_bytes(target, safe=_ALL_ASCII).encode()
+
+
+class _AsciiRequest:
+    """A request whose target is not ASCII, as one whose target is."""
+
+    def __init__(self, request: zttp.Request) -> None:
+        self.headers = request.headers
+        self.method = request.method
+        self.path = _ascii(request.path)
+        self.query = _ascii(request.query)
+        self.stream_id = request.stream_id
 
 
 class _GatheringTransport:
@@ -52,6 +74,32 @@ class _Http1(ZttpProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(_GatheringTransport(transport, self.loop))  # type: ignore[arg-type]
 
+    def data_received(self, data: bytes) -> None:
+        if not data.isascii() and (self.cycle is None or self.cycle.response_complete):  # pyright: ignore[reportUnnecessaryComparison]  # None at first
+            line, newline, rest = data.partition(b"\n")
+            data = _ascii(line) + newline + rest
+        self._unset_keepalive_if_required()
+        try:
+            self.handle_events(self.conn.receive_event(data))
+        except zttp.RemoteProtocolError as error:
+            self._refuse(431 if str(error) == _TOO_LARGE else 400)
+
+    def handle_events(self, event: zttp.Event) -> None:
+        try:
+            super().handle_events(event)
+        except UnicodeDecodeError:  # of a target that came in pieces, or behind another request
+            self._refuse(400)
+
+    def handle_remote_protocol_error(self) -> None:
+        self._refuse(400)
+
+    def _refuse(self, status: int) -> None:
+        with contextlib.suppress(zttp.LocalProtocolError):  # an answer has begun
+            self.conn.send_response(status, [(b"content-length", b"0"), (b"connection", b"close")])
+            self.conn.end_message()
+            self.transport.write(self.conn.data_to_send())
+        self.transport.close()
+
 
 class _Http2(ZttpH2Protocol):
     _streams = 0
@@ -60,7 +108,7 @@ class _Http2(ZttpH2Protocol):
         super().connection_made(_GatheringTransport(transport, self.loop))  # type: ignore[arg-type]
 
     def handle_request(self, event: zttp.Request) -> None:
-        super().handle_request(event)
+        super().handle_request(event if event.target.isascii() else _AsciiRequest(event))  # type: ignore[arg-type]
         cycle = self.cycles.get(event.stream_id)
         if cycle is not None and event.end_stream:
             cycle.more_body = False

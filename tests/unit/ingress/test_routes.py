@@ -17,6 +17,7 @@ WORKFLOW = "bad path, expected either /restate/workflow/:workflow_name"
 
 CALLS = {
     "/Svc/echo": ("Svc", "echo", None, False),
+    "http://a:80/Svc/echo": ("Svc", "echo", None, False),
     "//Svc/echo/": ("Svc", "echo", None, False),
     "/Svc/echo//": ("Svc", "echo", None, False),
     "/Svc/echo/send": ("Svc", "echo", None, True),
@@ -40,6 +41,9 @@ CALLS = {
     "/restate/send/Obj/k/add": ("Obj", "add", "k", True),
 }
 REFUSALS = {
+    "*": (400, "bad path: *"),
+    "http://a": (400, "bad path: /"),
+    "Svc/echo": (400, "bad path: Svc/echo"),
     "/": (400, "bad path: /"),
     "//": (400, "bad path: /"),
     "/Svc": (400, "bad path: /Svc"),
