@@ -7,17 +7,16 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp
 
 from perdure.base.errors import PerdureError
+from services.admin.batches import batch_operation
 from services.admin.context import AdminContext
 from services.admin.deployments import (
     delete_deployment,
     get_deployment,
     list_deployments,
-    patch_deployment,
-    put_deployment,
     register_deployment,
 )
 from services.admin.errors import PlainError, on_defect, on_http_exception, on_perdure_error, on_plain_error
-from services.admin.invocations import delete_invocation, operation, restart_as_new, resume
+from services.admin.invocations import REFUSALS, delete_invocation, operation, restart_as_new, resume
 from services.admin.kafka_clusters import (
     create_kafka_cluster,
     delete_kafka_cluster,
@@ -38,6 +37,8 @@ from services.admin.subscriptions import (
     pause_subscription,
     resume_subscription,
 )
+from services.admin.updates import patch_deployment, put_deployment
+from services.admin.usage import get_usage
 
 COMPRESSED_BYTES_MIN = 32
 
@@ -49,6 +50,7 @@ ROUTES = [
     resource("/query", POST=post_query),
     resource("/deployments", GET=list_deployments, POST=register_deployment),
     resource("/deployments/{deployment}", GET=get_deployment, DELETE=delete_deployment, PATCH=patch_deployment, PUT=put_deployment),
+    resource("/deployments/{deployment}/usage", GET=get_usage),
     resource("/services", GET=list_services),
     resource("/services/{service}", GET=get_service, PATCH=patch_service),
     resource("/services/{service}/openapi", GET=get_service_openapi),
@@ -69,6 +71,7 @@ ROUTES = [
     resource("/subscriptions/{subscription}/resume", PATCH=resume_subscription),
     resource("/kafka-clusters", POST=create_kafka_cluster, GET=list_kafka_clusters),
     resource("/kafka-clusters/{cluster}", GET=get_kafka_cluster, PATCH=patch_kafka_cluster, DELETE=delete_kafka_cluster),
+    *(resource(f"/internal/invocations_batch_operations/{action.replace('_', '-')}", POST=batch_operation(action)) for action in REFUSALS),
 ]
 
 

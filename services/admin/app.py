@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Final
 
 from perdure.base.limits import MIB
@@ -23,6 +24,7 @@ from services.admin.api import build_api
 from services.admin.config import AdminConfig
 from services.admin.context import AdminContext
 from services.admin.owner_client import OwnerClient
+from services.admin.query import rows_of
 
 QUERY_BYTES_MAX: Final = 128 * MIB
 """What one statement may read of a table, and hold beside that."""
@@ -79,6 +81,7 @@ async def serve(runtime: Runtime[AdminConfig]) -> None:
         queries=queries,
         clusters=StaticClusters(config.kafka_clusters, config.nats_clusters),
         subscription_failures=lambda: failures_of(runtime.peers.alive("invoker")),
+        rows=partial(rows_of, queries),
         ingress_url=lambda: config.advertised_ingress or ingress_url(runtime.peers.alive("ingress")),
     )
     try:

@@ -4,7 +4,7 @@ Source: shared/spec/admin.md, sections 1.3, 3.1 and 4.2.
 """
 
 import re
-from typing import Any, Final, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
@@ -12,14 +12,18 @@ from starlette.requests import Request
 
 from perdure.base.durations import InvalidDuration, parse_duration_ms
 from perdure.base.limits import MIB
+from perdure.deployments.aws_lambda.functions import parse_function_arn
+from perdure.model.deployment import RetryPolicy
 from perdure.registry.registrations import ServiceChanges
 from services.admin.errors import InvalidField, PlainError
 
 T = TypeVar("T")
 
 BODY_BYTES_MAX: Final = 4 * MIB
+ATTEMPTS_MAX: Final = (1 << 32) - 1
 
 _NO_VARIANT: Final = "data did not match any variant of untagged enum RegisterDeploymentRequest"
+_NO_UPDATE: Final = "data did not match any variant of untagged enum UpdateDeploymentRequest"
 _HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _HEADER_VALUE: Final = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
 _URI: Final = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%|{}\"^`\\]+")
@@ -50,6 +54,31 @@ class LambdaRegistration(_Registration, frozen=True, kw_only=True):
     assume_role_arn: str | None = None
 
 
+class DeploymentUpdate(msgspec.Struct, frozen=True, kw_only=True):
+    """The body of `PATCH /deployments/{deployment}`, of either form; None leaves as it is."""
+
+    uri: str | None = None
+    use_http_11: bool | None = None
+    arn: str | None = None
+    assume_role_arn: str | None = None
+    additional_headers: dict[str, str] | None = None
+    overwrite: bool = False
+    dry_run: bool = False
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to change: to overwrite alone is nothing, as clients know it."""
+        return self == DeploymentUpdate(overwrite=self.overwrite, dry_run=self.dry_run)
+
+
+class _RetryPatch(msgspec.Struct, frozen=True, kw_only=True):
+    initial_interval: str | None = None
+    exponentiation_factor: Annotated[float, msgspec.Meta(ge=1)] | None = None
+    max_interval: str | None = None
+    max_attempts: Annotated[int, msgspec.Meta(ge=1, le=ATTEMPTS_MAX)] | None = None
+    on_max_attempts: Literal["Pause", "Kill"] | None = None
+
+
 class _ServicePatch(msgspec.Struct, frozen=True, kw_only=True):
     public: bool | None = None
     idempotency_retention: str | None = None
@@ -57,6 +86,7 @@ class _ServicePatch(msgspec.Struct, frozen=True, kw_only=True):
     journal_retention: str | None = None
     inactivity_timeout: str | None = None
     abort_timeout: str | None = None
+    retry_policy: _RetryPatch | None = None
 
 
 async def read_json(request: Request) -> Any:  # Any: a JSON value
@@ -115,6 +145,39 @@ async def read_registration(request: Request) -> HttpRegistration | LambdaRegist
     return msgspec.structs.replace(function, additional_headers=_checked_headers(function.additional_headers))
 
 
+async def read_deployment_update(request: Request) -> DeploymentUpdate:
+    """Return the body of `PATCH /deployments/{deployment}`.
+
+    Raises:
+        PlainError: No JSON, or a member of a wrong type.
+        InvalidField: `uri` is not an absolute http or https URI.
+    """
+    document = await read_json(request)
+    try:
+        update = msgspec.convert(document, DeploymentUpdate)
+    except msgspec.ValidationError:
+        raise unprocessable(_NO_UPDATE) from None
+    if update.uri is not None and not _URI.fullmatch(update.uri):
+        raise unprocessable(_NO_UPDATE)
+    return msgspec.structs.replace(
+        update,
+        uri=None if update.uri is None else _checked_uri(update.uri),
+        additional_headers=None if update.additional_headers is None else _checked_headers(update.additional_headers),
+    )
+
+
+def check_arn(arn: str) -> None:
+    """Check the name of a function.
+
+    Raises:
+        InvalidField: It is none.
+    """
+    try:
+        parse_function_arn(arn)
+    except ValueError as error:
+        raise InvalidField("arn", str(error)) from None
+
+
 def _checked_uri(uri: str) -> str:
     try:
         parts = urlsplit(uri)
@@ -157,16 +220,26 @@ async def read_service_changes(request: Request) -> ServiceChanges:
     patch = await read_record(request, _ServicePatch)
     return ServiceChanges(
         public=patch.public,
-        idempotency_retention_ms=_duration(patch, "idempotency_retention"),
-        workflow_completion_retention_ms=_duration(patch, "workflow_completion_retention"),
-        journal_retention_ms=_duration(patch, "journal_retention"),
-        inactivity_timeout_ms=_duration(patch, "inactivity_timeout"),
-        abort_timeout_ms=_duration(patch, "abort_timeout"),
+        idempotency_retention_ms=_duration("idempotency_retention", patch.idempotency_retention),
+        workflow_completion_retention_ms=_duration("workflow_completion_retention", patch.workflow_completion_retention),
+        journal_retention_ms=_duration("journal_retention", patch.journal_retention),
+        inactivity_timeout_ms=_duration("inactivity_timeout", patch.inactivity_timeout),
+        abort_timeout_ms=_duration("abort_timeout", patch.abort_timeout),
+        retry_policy=_retry_changes(patch.retry_policy or _RetryPatch()),
     )
 
 
-def _duration(patch: _ServicePatch, field: str) -> int | None:
-    text: str | None = getattr(patch, field)
+def _retry_changes(patch: _RetryPatch) -> RetryPolicy:
+    return RetryPolicy(
+        initial_interval_ms=_duration("initial_interval", patch.initial_interval),
+        factor=patch.exponentiation_factor,
+        max_interval_ms=_duration("max_interval", patch.max_interval),
+        max_attempts=patch.max_attempts,
+        pauses_on_max_attempts=None if patch.on_max_attempts is None else patch.on_max_attempts == "Pause",
+    )
+
+
+def _duration(field: str, text: str | None) -> int | None:
     if text is None:
         return None
     try:

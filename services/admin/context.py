@@ -1,7 +1,7 @@
 """What every endpoint of admin works with, and the rule that a response shows what the store holds."""
 
-from collections.abc import Callable, Mapping
-from typing import Protocol, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 from starlette.requests import Request
@@ -12,6 +12,7 @@ from perdure.bus.interface import Bus
 from perdure.bus.messages import VERSION, SchemaChanged, encode
 from perdure.bus.subjects import Subjects
 from perdure.deployments.manifest import Discovered
+from perdure.query.wire import Parameter
 from perdure.query.workers import QueryWorkers
 from perdure.registry.cache import SchemaCache
 from perdure.registry.options import ServerDefaults
@@ -19,6 +20,7 @@ from perdure.registry.schema import Schema
 from perdure.registry.subscriptions import StaticClusters
 from perdure.store.interface import Store, Transaction
 from perdure.store.keyspace import Keyspace
+from services.admin.errors import RoutingFailed
 from services.admin.owner_client import OwnerClient
 
 T = TypeVar("T")
@@ -39,6 +41,20 @@ class Discover(Protocol):
     ) -> Discovered: ...
 
 
+class Rows(Protocol):
+    """Runs a statement and returns all of its rows; columns that are null are left out of a row.
+
+    Raises:
+        PerdureError: It failed.
+    """
+
+    async def __call__(self, sql: str, parameters: Sequence[Parameter]) -> list[dict[str, Any]]: ...
+
+
+async def _no_rows(sql: str, parameters: Sequence[Parameter]) -> list[dict[str, Any]]:
+    raise RoutingFailed("Query service not available")
+
+
 class AdminContext(msgspec.Struct, frozen=True, kw_only=True):
     """What is handed in."""
 
@@ -55,6 +71,7 @@ class AdminContext(msgspec.Struct, frozen=True, kw_only=True):
     defaults: ServerDefaults = ServerDefaults()
     queries: QueryWorkers | None = None
     """Run SQL; None where nothing does."""
+    rows: Rows = _no_rows
     ingress_url: Callable[[], str | None] = lambda: None
     """Tells where the ingress is, with a trailing slash, for the web page and the command line."""
 

@@ -3,31 +3,25 @@
 from starlette.requests import Request
 from starlette.responses import Response
 
-from perdure.base.ids import InvalidId, parse_resource_id
-from perdure.deployments.aws_lambda.functions import parse_function_arn
 from perdure.model.deployment import Deployment
+from perdure.registry.errors import DeploymentInUse
 from perdure.registry.registrations import (
     Registration,
     RegistrationOutcome,
+    active_services_of,
     delete,
     plan_registration,
     register,
     same_endpoint,
+    services_of,
     unchanged,
 )
-from services.admin.bodies import HttpRegistration, LambdaRegistration, read_flag, read_registration
+from services.admin.bodies import HttpRegistration, LambdaRegistration, check_arn, read_flag, read_registration
 from services.admin.context import AdminContext, context_of
-from services.admin.errors import (
-    AddressTaken,
-    AlreadyExists,
-    InvalidField,
-    MethodDeprecated,
-    NotFound,
-    NotSupported,
-    PlainError,
-    json_response,
-)
+from services.admin.errors import AddressTaken, AlreadyExists, NotFound, NotSupported, json_response
+from services.admin.paths import deployment_id_of
 from services.admin.routing import api_version
+from services.admin.usage import usage_of
 from services.admin.views import deployment_detail_view, deployment_list_view, registration_view
 
 
@@ -39,49 +33,41 @@ async def list_deployments(request: Request) -> Response:
 
 async def get_deployment(request: Request) -> Response:
     """`GET /deployments/{deployment}`."""
-    context, deployment_id = context_of(request), _deployment_id(request)
+    context, deployment_id = context_of(request), deployment_id_of(request)
     schema = await context.schema()
     deployment = schema.deployments.get(deployment_id)
     if deployment is None:
         raise NotFound(f"The requested deployment '{deployment_id}' does not exist")
-    return json_response(200, deployment_detail_view(schema, deployment, context.defaults))
+    return json_response(200, deployment_detail_view(deployment, services_of(schema, deployment), context.defaults))
 
 
 async def delete_deployment(request: Request) -> Response:
-    """`DELETE /deployments/{deployment}?force=true`: without force nothing is removed, as nothing checks for work in flight."""
-    context, deployment_id = context_of(request), _deployment_id(request)
-    if not read_flag(request, "force"):
-        return Response(status_code=501)
-    await context.change(lambda tr: delete(tr, context.keyspace, deployment_id), int)
+    """`DELETE /deployments/{deployment}?force=true`: without force only what nothing holds any more is removed."""
+    context, deployment_id = context_of(request), deployment_id_of(request)
+    is_forced = read_flag(request, "force")
+    if not is_forced:
+        await _check_pinned(context, deployment_id)
+    await context.change(lambda tr: delete(tr, context.keyspace, deployment_id, is_forced=is_forced), int)
     return Response(status_code=202)
 
 
-async def put_deployment(request: Request) -> Response:
-    """`PUT /deployments/{deployment}`: the older name of PATCH, in version 2 only."""
-    if api_version(request) > 2:
-        raise MethodDeprecated("PUT deployment is deprecated, use PATCH instead")
-    return await patch_deployment(request)
-
-
-async def patch_deployment(request: Request) -> Response:
-    """`PATCH /deployments/{deployment}`: an update in place, which is not there yet."""
-    raise NotSupported("Updating a deployment in place is not supported yet: register it again with `force`")
-
-
-def _deployment_id(request: Request) -> str:
-    text: str = request.path_params["deployment"]
-    try:
-        parse_resource_id("dp", text)
-    except InvalidId as error:
-        raise PlainError(400, f"Invalid URL: Cannot parse `deployment` with value `{text}`: {error}") from None
-    return text
+async def _check_pinned(context: AdminContext, deployment_id: str) -> None:
+    """Refuse where invocations are pinned; whether services are is checked in the transaction."""
+    schema = await context.schema()
+    deployment = schema.deployments.get(deployment_id)
+    if deployment is None or active_services_of(schema, deployment):
+        return  # the transaction tells
+    usage = await usage_of(context, schema, deployment)
+    if usage.invocations:
+        counts = ", ".join(f"{count} {status}" for status, count in usage.invocations.items())
+        raise DeploymentInUse(f"invocations are pinned to the deployment '{deployment_id}' ({counts}); use force to remove it")
 
 
 async def register_deployment(request: Request) -> Response:
     """`POST /deployments`: discover an endpoint and make its services the newest revisions."""
     context, body = context_of(request), await read_registration(request)
     if isinstance(body, LambdaRegistration):
-        _check_arn(body.arn)
+        check_arn(body.arn)
     elif body.auth is not None:
         raise NotSupported("Authentication at a deployment (`auth`) is not supported yet")
     is_version_2 = api_version(request) == 2
@@ -129,10 +115,3 @@ async def _register(context: AdminContext, body: HttpRegistration | LambdaRegist
         lambda tr: register(tr, context.keyspace, deployment, services, is_forced=is_forced, may_break=body.breaking),
         lambda registration: registration.meta_version,
     )
-
-
-def _check_arn(arn: str) -> None:
-    try:
-        parse_function_arn(arn)
-    except ValueError as error:
-        raise InvalidField("arn", str(error)) from None

@@ -44,6 +44,12 @@ class RoutingFailed(PerdureError):
         super().__init__(f"Error when routing the request internally. Reason: {reason}")
 
 
+class QueryFailed(PerdureError):
+    """A query that a request needs did not come to an end."""
+
+    status = 503
+
+
 class OperationRefused(PerdureError):
     """The owner of an invocation refused what an operator wants; the status depends on why."""
 

@@ -6,7 +6,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from perdure.base.ids import InvalidId, InvocationId, format_invocation_id, parse_invocation_id, parse_resource_id, partition_of
+from perdure.base.ids import InvalidId, InvocationId, format_invocation_id, parse_resource_id, partition_of
 from perdure.bus.messages import Operated
 from perdure.model.deployment import Deployment
 from perdure.model.invocation import InvocationRecord
@@ -14,7 +14,8 @@ from perdure.registry.schema import Schema
 from perdure.store.chunks import get_chunked
 from perdure.store.interface import ReadTransaction
 from services.admin.context import AdminContext, context_of
-from services.admin.errors import InvalidField, InvalidQueryParameter, OperationRefused, PlainError, json_response
+from services.admin.errors import InvalidQueryParameter, OperationRefused, PlainError, json_response
+from services.admin.paths import invocation_id_of
 from services.admin.routing import Endpoint
 
 _COMPLETED: Final = (409, "The invocation '{id}' was already completed.")
@@ -59,6 +60,8 @@ REFUSALS: Final[dict[str, dict[str, tuple[int, str]]]] = {
 }
 """action -> what an owner refuses with -> status and message"""
 
+ENTRY_INDEX_MAX: Final = (1 << 32) - 1
+
 _ACCEPTED: Final = {"appended": 202, "done": 200, "already_paused": 200}
 
 
@@ -66,36 +69,46 @@ def operation(action: str) -> Endpoint:
     """Return the endpoint `PATCH /invocations/{invocation_id}/…` of an action without parameters."""
 
     async def endpoint(request: Request) -> Response:
-        invocation_id = _invocation_id(request)
-        answer = await context_of(request).owners.operate(invocation_id, action)
-        return Response(status_code=_status(action, invocation_id, answer))
+        answer = await carry_out(context_of(request), action, invocation_id_of(request))
+        return Response(status_code=_ACCEPTED[answer.outcome])
 
     return endpoint
 
 
 async def resume(request: Request) -> Response:
     """`PATCH /invocations/{invocation_id}/resume?deployment=`: by default where it is pinned."""
-    context = context_of(request)
     wanted = _deployment_parameter(request, default="keep")
-    invocation_id = _invocation_id(request)
-    deployment = await _deployment_for(context, invocation_id, wanted, "resume")
-    answer = await context.owners.operate(invocation_id, "resume", deployment=deployment)
-    return Response(status_code=_status("resume", invocation_id, answer))
+    answer = await carry_out(context_of(request), "resume", invocation_id_of(request), wanted)
+    return Response(status_code=_ACCEPTED[answer.outcome])
 
 
 async def restart_as_new(request: Request) -> Response:
     """`PATCH /invocations/{invocation_id}/restart-as-new?from=&deployment=`: by default at the latest deployment."""
-    context = context_of(request)
     text = request.query_params.get("from", "0")
-    if not text.isascii() or not text.isdigit():
+    if not text.isascii() or not text.isdigit() or int(text) > ENTRY_INDEX_MAX:
         raise PlainError(400, "Failed to deserialize query string: from: invalid digit found in string")
     wanted = _deployment_parameter(request, default="latest")
-    invocation_id = _invocation_id(request)
-    deployment = await _deployment_for(context, invocation_id, wanted, "restart as new")
-    answer = await context.owners.operate(invocation_id, "restart_as_new", deployment=deployment, from_entry=int(text))
-    status = _status("restart_as_new", invocation_id, answer)
+    answer = await carry_out(context_of(request), "restart_as_new", invocation_id_of(request), wanted, from_entry=int(text))
     assert answer.new_invocation_id is not None
-    return json_response(status, {"new_invocation_id": format_invocation_id(answer.new_invocation_id)})
+    return json_response(200, {"new_invocation_id": format_invocation_id(answer.new_invocation_id)})
+
+
+async def carry_out(
+    context: AdminContext, action: str, invocation_id: InvocationId, wanted: str | None = None, *, from_entry: int = 0
+) -> Operated:
+    """Carry out an action on an invocation. `wanted` is `keep`, `latest` or a deployment id, for resume and restart_as_new.
+
+    Raises:
+        OperationRefused: Its owner, or a look at the deployment, says that it cannot be.
+        RoutingFailed: No owner answered.
+    """
+    doing = "restart as new" if action == "restart_as_new" else action
+    deployment = None if wanted is None else await _deployment_for(context, invocation_id, wanted, doing)
+    answer = await context.owners.operate(invocation_id, action, deployment=deployment, from_entry=from_entry)
+    if answer.outcome not in _ACCEPTED:
+        refusal = _NOT_FOUND if answer.outcome == "not_found" else REFUSALS[action][answer.outcome]
+        raise OperationRefused(refusal[0], refusal[1].format(id=format_invocation_id(invocation_id)))
+    return answer
 
 
 async def delete_invocation(request: Request) -> Response:
@@ -104,34 +117,26 @@ async def delete_invocation(request: Request) -> Response:
     if mode.lower() not in {"cancel", "kill", "purge"} or mode[1:] != mode[1:].lower():
         known = "`Cancel`, `cancel`, `Kill`, `kill`, `Purge`, `purge`"
         raise PlainError(400, f"Failed to deserialize query string: mode: unknown variant `{mode}`, expected one of {known}")
-    await context_of(request).owners.operate(_invocation_id(request), mode.lower())
+    await context_of(request).owners.operate(invocation_id_of(request), mode.lower())
     return Response(status_code=202)
 
 
-def _invocation_id(request: Request) -> InvocationId:
-    try:
-        return parse_invocation_id(request.path_params["invocation_id"])
-    except InvalidId as error:
-        raise InvalidField("invocation_id", str(error)) from None
-
-
-def _status(action: str, invocation_id: InvocationId, answer: Operated) -> int:
-    status = _ACCEPTED.get(answer.outcome)
-    if status is not None:
-        return status
-    refusal = _NOT_FOUND if answer.outcome == "not_found" else REFUSALS[action][answer.outcome]
-    raise OperationRefused(refusal[0], refusal[1].format(id=format_invocation_id(invocation_id)))
-
-
 def _deployment_parameter(request: Request, *, default: str) -> str:
-    """Return `keep`, `latest` or a deployment id."""
-    text = request.query_params.get("deployment", default)
-    if text in {"keep", "Keep", "latest", "Latest"}:
-        return text.lower()
     try:
-        parse_resource_id("dp", text)
+        return deployment_choice(request.query_params.get("deployment", default))
     except InvalidId as error:
         raise InvalidQueryParameter("deployment", str(error)) from None
+
+
+def deployment_choice(text: str) -> str:
+    """Return `keep`, `latest` or a deployment id.
+
+    Raises:
+        InvalidId: It is none of these.
+    """
+    if text in {"keep", "Keep", "latest", "Latest"}:
+        return text.lower()
+    parse_resource_id("dp", text)
     return text
 
 

@@ -3,235 +3,206 @@
 Source: shared/spec/admin.md, sections 2 to 5.
 """
 
+from services.admin.openapi_parts import Answer, item, json_content, operation, query
 from services.admin.openapi_schemas import SCHEMAS, Document
 
 
 def openapi_document(version: str) -> Document:
     """Return the document; its title is what clients look for."""
+    paths = (_meta_paths, _deployment_paths, _service_paths, _invocation_paths, _subscription_paths, _cluster_paths)
     return {
         "openapi": "3.1.0",
         "info": {"title": "Admin API", "version": version, "description": "Deployments, services and invocations of a Perdure cluster."},
-        "paths": _paths(),
+        "paths": {path: what for part in paths for path, what in part().items()},
         "components": {"schemas": SCHEMAS},
     }
 
 
-def _paths() -> Document:
+def _meta_paths() -> Document:
     return {
-        "/health": {"get": _operation("health", "Tell that the server answers", {"200": "It does"})},
-        "/version": {"get": _operation("version", "Tell version and features", {"200": ("Version", "VersionInformation")})},
-        "/cluster-health": {"get": _operation("cluster_health", "Tell about the cluster", {"200": ("Cluster", "ClusterHealth")})},
-        "/query": {
-            "post": _operation(
-                "query",
-                "Run SQL",
-                {
-                    "200": ("Rows; an Arrow stream where no JSON is asked for", "QueryResult"),
-                    "400": "It is no statement that reads",
-                    "500": "It failed",
-                },
-                body="Query",
-            )
-        },
-        "/deployments": {
-            "get": _operation("list_deployments", "List deployments", {"200": ("All deployments", "Deployments")}),
-            "post": _operation(
+        "/health": item(get=operation("health", "Tell that the server answers", {"200": "It does"})),
+        "/version": item(get=operation("version", "Tell version and features", {"200": ("Version", "VersionInformation")})),
+        "/cluster-health": item(get=operation("cluster_health", "Tell about the cluster", {"200": ("Cluster", "ClusterHealth")})),
+        "/query": item(post=_query_operation()),
+    }
+
+
+def _query_operation() -> Document:
+    rows = ("Rows; an Arrow stream where no JSON is asked for", "QueryResult")
+    run = operation("query", "Run SQL", {"200": rows}, errors=("500", "503"), body="Query")
+    run["responses"]["200"]["content"]["application/vnd.apache.arrow.stream"] = {}
+    for status in ("400", "500", "503"):
+        run["responses"][status]["content"] |= json_content("QueryError")
+    return run
+
+
+def _deployment_paths() -> Document:
+    force = query("force", {"type": "boolean"}, "Whether to remove one that something still holds.")
+    return {
+        "/deployments": item(
+            get=operation("list_deployments", "List deployments", {"200": ("All deployments", "Deployments")}),
+            post=operation(
                 "create_deployment",
                 "Register a deployment",
-                {"200": ("It was there", "Registration"), "201": ("It is new", "Registration")} | _errors("400", "409", "500"),
+                {"200": ("It was there", "Registration"), "201": ("It is new", "Registration")},
+                errors=("409", "500", "501"),
                 body="RegisterDeployment",
             ),
-        },
-        "/deployments/{deployment}": _with(
+        ),
+        "/deployments/{deployment}": item(
             "deployment",
-            get=_operation("get_deployment", "Show a deployment", {"200": ("The deployment", "Deployment")} | _errors("404")),
-            delete=_operation(
+            get=operation("get_deployment", "Show a deployment", {"200": ("The deployment", "Deployment")}, errors=("400", "404")),
+            patch=operation(
+                "update_deployment",
+                "Change address, headers or services of a deployment",
+                {"200": ("The deployment", "Deployment")},
+                errors=("404", "409", "500"),
+                body="UpdateDeployment",
+            ),
+            delete=operation(
                 "delete_deployment",
                 "Remove a deployment",
-                {"202": "It is removed", "501": "Without force nothing is removed"} | _errors("404"),
-                parameters=[_query("force", {"type": "boolean"}, "Has to be true.")],
+                {"202": "It is removed"},
+                errors=("400", "404", "501", "503"),
+                parameters=[force],
             ),
         ),
-        "/services": {"get": _operation("list_services", "List services", {"200": ("All services", "Services")})},
-        "/services/{service}": _with(
-            "service",
-            get=_operation("get_service", "Show a service", {"200": ("The service", "Service")} | _errors("404")),
-            patch=_operation(
-                "modify_service", "Change a service", {"200": ("The service", "Service")} | _errors("400", "404"), body="ModifyService"
+        "/deployments/{deployment}/usage": item(
+            "deployment",
+            get=operation(
+                "get_deployment_usage",
+                "Tell what holds a deployment",
+                {"200": ("What holds it", "DeploymentUsage")},
+                errors=("400", "404", "503"),
             ),
         ),
-        "/services/{service}/openapi": _with(
+    }
+
+
+def _service_paths() -> Document:
+    shown: dict[str, Answer] = {"200": ("The service", "Service")}
+    return {
+        "/services": item(get=operation("list_services", "List services", {"200": ("All services", "Services")})),
+        "/services/{service}": item(
             "service",
-            get=_operation("get_service_openapi", "Describe how a service is called", {"200": "An OpenAPI document"} | _errors("404")),
+            get=operation("get_service", "Show a service", shown, errors=("404",)),
+            patch=operation(
+                "modify_service", "Change a service", {"200": ("The service", "Service")}, errors=("404",), body="ModifyService"
+            ),
         ),
-        "/services/{service}/state": _with(
+        "/services/{service}/openapi": item(
             "service",
-            post=_operation(
+            get=operation(
+                "get_service_openapi", "Describe how a service is called", {"200": ("An OpenAPI document", "OpenApi")}, errors=("404",)
+            ),
+        ),
+        "/services/{service}/state": item(
+            "service",
+            post=operation(
                 "modify_service_state",
                 "Replace the state of a virtual object or workflow",
-                {"202": "It is stored, and applied between invocations of the object"} | _errors("400", "404", "503"),
+                {"202": "It is stored, and applied between invocations of the object"},
+                errors=("404", "503"),
                 body="ModifyServiceState",
             ),
         ),
-        "/services/{service}/handlers": _with(
-            "service", get=_operation("list_handlers", "List handlers", {"200": ("All handlers", "Handlers")} | _errors("404"))
+        "/services/{service}/handlers": item(
+            "service", get=operation("list_handlers", "List handlers", {"200": ("All handlers", "Handlers")}, errors=("404",))
         ),
-        "/services/{service}/handlers/{handler}": _with(
-            "service", "handler", get=_operation("get_handler", "Show a handler", {"200": ("The handler", "Handler")} | _errors("404"))
-        ),
-        **_invocation_paths(),
-        **_subscription_paths(),
-        **_cluster_paths(),
-    }
-
-
-def _subscription_paths() -> Document:
-    shown = {"200": ("The subscription", "Subscription")} | _errors("400", "404")
-    return {
-        "/subscriptions": {
-            "get": _operation(
-                "list_subscriptions",
-                "List subscriptions",
-                {"200": ("All that fit", "Subscriptions")},
-                parameters=[_query(name, {"type": "string"}, f"Only those with exactly this {name}.") for name in ("sink", "source")],
-            ),
-            "post": _operation(
-                "create_subscription",
-                "Create a subscription",
-                {"201": ("It is new", "Subscription")} | _errors("400"),
-                body="CreateSubscription",
-            ),
-        },
-        "/subscriptions/{subscription}": _with(
-            "subscription",
-            get=_operation("get_subscription", "Show a subscription", shown),
-            delete=_operation("delete_subscription", "Remove a subscription", {"202": "It is removed"} | _errors("400", "404")),
-        ),
-        "/subscriptions/{subscription}/pause": _with(
-            "subscription", patch=_operation("pause_subscription", "Stop reading until it is resumed", shown)
-        ),
-        "/subscriptions/{subscription}/resume": _with(
-            "subscription", patch=_operation("resume_subscription", "Read on where it was paused", shown)
-        ),
-    }
-
-
-def _cluster_paths() -> Document:
-    shown = {"200": ("The cluster", "KafkaCluster")}
-    return {
-        "/kafka-clusters": {
-            "get": _operation("list_kafka_clusters", "List Kafka clusters", {"200": ("All clusters", "KafkaClusters")}),
-            "post": _operation(
-                "create_kafka_cluster",
-                "Register a Kafka cluster",
-                {"201": ("It is new", "KafkaCluster")} | _errors("400", "409"),
-                body="CreateKafkaCluster",
-            ),
-        },
-        "/kafka-clusters/{cluster}": _with(
-            "cluster",
-            get=_operation(
-                "get_kafka_cluster",
-                "Show a Kafka cluster",
-                shown | _errors("404"),
-                parameters=[_query("include_subscriptions", {"type": "boolean"}, "Show who reads from it.")],
-            ),
-            patch=_operation(
-                "update_kafka_cluster",
-                "Replace the properties of a Kafka cluster",
-                shown | _errors("400", "404", "409"),
-                body="UpdateKafkaCluster",
-            ),
-            delete=_operation(
-                "delete_kafka_cluster",
-                "Remove a Kafka cluster",
-                {"202": "It is removed"} | _errors("404", "409"),
-                parameters=[_query("force", {"type": "boolean"}, "Also while subscriptions read from it.")],
-            ),
+        "/services/{service}/handlers/{handler}": item(
+            "service", "handler", get=operation("get_handler", "Show a handler", {"200": ("The handler", "Handler")}, errors=("404",))
         ),
     }
 
 
 def _invocation_paths() -> Document:
-    actions = {
-        "cancel": "Cancel an invocation",
-        "kill": "Kill an invocation",
-        "purge": "Purge a completed invocation",
-        "purge-journal": "Purge the journal of a completed invocation",
-        "pause": "Pause an invocation",
+    mode = query("mode", {"enum": ["cancel", "kill", "purge"]}, "What to do; `cancel` where it is left out.")
+    deployment = query("deployment", {"type": "string"}, "`keep`, `latest` or the id of a deployment.")
+    first = query("from", {"type": "integer", "minimum": 0, "maximum": 4_294_967_295}, "Last journal entry that is kept.")
+    delete = operation(
+        "delete_invocation",
+        "Cancel, kill or purge an invocation (deprecated)",
+        {"202": "It was asked for"},
+        errors=("400", "503"),
+        parameters=[mode],
+    )
+    restart = operation(
+        "restart_as_new_invocation",
+        "Start a copy of a completed invocation",
+        {"200": ("The copy", "Restarted")},
+        errors=("400", "404", "409", "410", "422", "425", "503"),
+        parameters=[first, deployment],
+    )
+    paths = {
+        "": item("invocation_id", delete=delete),
+        "/cancel": _action("cancel_invocation", "Cancel an invocation", accepts=True),
+        "/kill": _action("kill_invocation", "Kill an invocation"),
+        "/purge": _action("purge_invocation", "Purge a completed invocation"),
+        "/purge-journal": _action("purge_journal", "Purge the journal of a completed invocation"),
+        "/pause": _action("pause_invocation", "Pause an invocation", accepts=True),
+        "/resume": _action("resume_invocation", "Resume a paused or suspended invocation", deployment, errors=("425",)),
+        "/restart-as-new": item("invocation_id", patch=restart),
     }
-    deployment = _query("deployment", {"type": "string"}, "`keep`, `latest` or the id of a deployment.")
+    return {f"/invocations/{{invocation_id}}{suffix}": path for suffix, path in paths.items()}
+
+
+def _action(operation_id: str, summary: str, *parameters: Document, accepts: bool = False, errors: tuple[str, ...] = ()) -> Document:
+    responses = {"200": "Done"} | ({"202": "On its way"} if accepts else {})
+    refusals = ("400", "404", "409", "503", *errors)
+    return item("invocation_id", patch=operation(operation_id, summary, dict(responses), errors=refusals, parameters=list(parameters)))
+
+
+def _subscription_paths() -> Document:
+    shown: dict[str, Answer] = {"200": ("The subscription", "Subscription")}
+    filters = [query(name, {"type": "string"}, f"Only those with exactly this {name}.") for name in ("sink", "source")]
     return {
-        "/invocations/{invocation_id}": _with(
-            "invocation_id",
-            delete=_operation(
-                "delete_invocation",
-                "Cancel, kill or purge an invocation (deprecated)",
-                {"202": "It was asked for"} | _errors("400"),
-                parameters=[_query("mode", {"enum": ["cancel", "kill", "purge"]}, "What to do; `cancel` where it is left out.")],
+        "/subscriptions": item(
+            get=operation("list_subscriptions", "List subscriptions", {"200": ("All that fit", "Subscriptions")}, parameters=filters),
+            post=operation(
+                "create_subscription", "Create a subscription", {"201": ("It is new", "Subscription")}, body="CreateSubscription"
             ),
         ),
-        **{
-            f"/invocations/{{invocation_id}}/{action}": _with("invocation_id", patch=_action(action, summary))
-            for action, summary in actions.items()
-        },
-        "/invocations/{invocation_id}/resume": _with(
-            "invocation_id", patch=_action("resume", "Resume a paused or suspended invocation", deployment)
+        "/subscriptions/{subscription}": item(
+            "subscription",
+            get=operation("get_subscription", "Show a subscription", shown, errors=("400", "404")),
+            delete=operation("delete_subscription", "Remove a subscription", {"202": "It is removed"}, errors=("400", "404")),
         ),
-        "/invocations/{invocation_id}/restart-as-new": _with(
-            "invocation_id",
-            patch=_operation(
-                "restart_as_new_invocation",
-                "Start a copy of a completed invocation",
-                {"200": ("The copy", "Restarted")} | _errors("400", "404", "409"),
-                parameters=[_query("from", {"type": "integer", "minimum": 0}, "Last journal entry that is kept."), deployment],
-            ),
+        "/subscriptions/{subscription}/pause": item(
+            "subscription", patch=operation("pause_subscription", "Stop reading until it is resumed", shown, errors=("400", "404"))
+        ),
+        "/subscriptions/{subscription}/resume": item(
+            "subscription", patch=operation("resume_subscription", "Read on where it was paused", shown, errors=("400", "404"))
         ),
     }
 
 
-def _action(action: str, summary: str, *parameters: Document) -> Document:
-    responses = {"200": "Done", "202": "On its way"} | _errors("400", "404", "409", "503")
-    return _operation(f"{action.replace('-', '_')}_invocation", summary, responses, parameters=list(parameters))
-
-
-def _operation(
-    operation_id: str,
-    summary: str,
-    responses: dict[str, str | tuple[str, str]],
-    *,
-    body: str | None = None,
-    parameters: list[Document] | None = None,
-) -> Document:
-    """Return an operation. `responses` are status -> description, or description and schema."""
-    operation: Document = {"operationId": operation_id, "summary": summary}
-    if parameters:
-        operation["parameters"] = parameters
-    if body is not None:
-        operation["requestBody"] = {"required": True, "content": _content(body)}
-    operation["responses"] = {
-        status: {"description": response} if isinstance(response, str) else {"description": response[0], "content": _content(response[1])}
-        for status, response in responses.items()
+def _cluster_paths() -> Document:
+    shown: dict[str, Answer] = {"200": ("The cluster", "KafkaCluster")}
+    included = query("include_subscriptions", {"type": "boolean"}, "Show who reads from it.")
+    force = query("force", {"type": "boolean"}, "Remove it although subscriptions use it.")
+    return {
+        "/kafka-clusters": item(
+            get=operation("list_kafka_clusters", "List Kafka clusters", {"200": ("All clusters", "KafkaClusters")}),
+            post=operation(
+                "create_kafka_cluster",
+                "Register a Kafka cluster",
+                {"201": ("It is new", "KafkaCluster")},
+                errors=("409",),
+                body="CreateKafkaCluster",
+            ),
+        ),
+        "/kafka-clusters/{cluster}": item(
+            "cluster",
+            get=operation("get_kafka_cluster", "Show a Kafka cluster", shown, errors=("400", "404"), parameters=[included]),
+            patch=operation(
+                "update_kafka_cluster", "Replace the properties of a Kafka cluster", shown, errors=("404", "409"), body="UpdateKafkaCluster"
+            ),
+            delete=operation(
+                "delete_kafka_cluster",
+                "Remove a Kafka cluster",
+                {"202": "It is removed"},
+                errors=("400", "404", "409"),
+                parameters=[force],
+            ),
+        ),
     }
-    return operation
-
-
-def _errors(*statuses: str) -> dict[str, str | tuple[str, str]]:
-    return dict.fromkeys(statuses, ("Refused, and why", "Error"))
-
-
-def _content(schema: str) -> Document:
-    return {"application/json": {"schema": _ref(schema)}}
-
-
-def _ref(schema: str) -> Document:
-    return {"$ref": f"#/components/schemas/{schema}"}
-
-
-def _with(*path_parameters: str, **operation_by_method: Document) -> Document:
-    parameters = [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in path_parameters]
-    return {"parameters": parameters, **operation_by_method}
-
-
-def _query(name: str, schema: Document, description: str) -> Document:
-    return {"name": name, "in": "query", "required": False, "schema": schema, "description": description}

@@ -43,12 +43,25 @@ _DEPLOYMENT: Final[dict[str, Document]] = {
     "uri": _TEXT,
     "protocol_type": {"enum": ["BidiStream", "RequestResponse"]},
     "http_version": {"enum": ["HTTP/1.1", "HTTP/2.0"]},
+    "arn": _TEXT,
+    "assume_role_arn": _TEXT,
+    "compression": {"enum": ["Zstd"]},
     "additional_headers": _TEXTS,
     "metadata": _TEXTS,
     "created_at": {"type": "string", "format": "date-time"},
     "min_protocol_version": _NUMBER,
     "max_protocol_version": _NUMBER,
     "sdk_version": _TEXT,
+    "info": _INFO,
+}
+_HEADERS: Final = _TEXTS | {"propertyNames": {"pattern": "^[A-Za-z0-9-]+$"}}
+_ARN: Final[Document] = {"type": "string", "examples": ["arn:aws:lambda:eu-central-1:123456789012:function:orders:1"]}
+_REGISTRATION: Final[dict[str, Document]] = {
+    "additional_headers": _optional(_HEADERS),
+    "metadata": _TEXTS,
+    "breaking": _FLAG,
+    "force": _optional(_FLAG),
+    "dry_run": _FLAG,
 }
 _SUBSCRIPTION: Final[dict[str, Document]] = {"id": _TEXT, "source": _TEXT, "sink": _TEXT, "options": _TEXTS, "info": _NOTES}
 _SERVICE_REVISION: Final = _object("name", "revision", name=_TEXT, revision=_NUMBER)
@@ -71,15 +84,26 @@ SCHEMAS: Final[Document] = {
     ),
     "Query": _object("query", query=_TEXT),
     "QueryResult": _object("rows", rows=_list({"type": "object"})),
-    "RegisterDeployment": _object(
-        "uri",
-        uri={"type": "string", "format": "uri"},
-        additional_headers=_optional(_TEXTS),
-        metadata=_TEXTS,
-        use_http_11=_FLAG,
-        breaking=_FLAG,
-        force=_optional(_FLAG),
+    "QueryError": _object("message", message=_TEXT),
+    "RegisterDeployment": {"anyOf": [_ref("RegisterHttpDeployment"), _ref("RegisterLambdaDeployment")]},
+    "RegisterHttpDeployment": _object("uri", uri={"type": "string", "format": "uri"}, use_http_11=_FLAG, **_REGISTRATION),
+    "RegisterLambdaDeployment": _object("arn", arn=_ARN, assume_role_arn=_optional(_TEXT), **_REGISTRATION),
+    "UpdateDeployment": _object(
+        uri=_optional({"type": "string", "format": "uri"}),
+        use_http_11=_optional(_FLAG),
+        arn=_optional(_ARN),
+        assume_role_arn=_optional(_TEXT),
+        additional_headers=_optional(_HEADERS),
+        overwrite=_FLAG,
         dry_run=_FLAG,
+    ),
+    "DeploymentUsage": _object(
+        "drained",
+        "active_services",
+        "invocations",
+        drained=_FLAG,
+        active_services=_list(_TEXT),
+        invocations={"type": "object", "additionalProperties": _NUMBER},
     ),
     "Registration": _object(
         "id",
@@ -91,6 +115,7 @@ SCHEMAS: Final[Document] = {
         min_protocol_version=_NUMBER,
         max_protocol_version=_NUMBER,
         sdk_version=_TEXT,
+        info=_INFO,
     ),
     "Deployments": _object("deployments", deployments=_list(_object("id", **_DEPLOYMENT, services=_list(_SERVICE_REVISION)))),
     "Deployment": _object("id", **_DEPLOYMENT, services=_list(_ref("Service"))),
@@ -126,6 +151,15 @@ SCHEMAS: Final[Document] = {
         journal_retention=_optional(_DURATION),
         inactivity_timeout=_optional(_DURATION),
         abort_timeout=_optional(_DURATION),
+        retry_policy=_optional(
+            _object(
+                initial_interval=_optional(_DURATION),
+                exponentiation_factor=_optional({"type": "number", "minimum": 1}),
+                max_interval=_optional(_DURATION),
+                max_attempts=_optional({"type": "integer", "minimum": 1, "maximum": 4_294_967_295}),
+                on_max_attempts=_optional({"enum": ["Pause", "Kill"]}),
+            )
+        ),
     ),
     "ModifyServiceState": _object(
         "object_key",
@@ -158,6 +192,7 @@ SCHEMAS: Final[Document] = {
         retry_policy=_RETRY_POLICY,
         info=_INFO,
     ),
+    "OpenApi": {"type": "object"},
     "Restarted": _object("new_invocation_id", new_invocation_id=_TEXT),
     "CreateSubscription": _object("source", "sink", source=_TEXT, sink=_TEXT, options=_optional(_TEXTS)),
     "Subscription": _object("id", "source", "sink", "options", **_SUBSCRIPTION),

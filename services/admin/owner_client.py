@@ -17,10 +17,12 @@ from perdure.bus.messages import (
     Accepted,
     Announcement,
     Heartbeat,
+    InvocationFilter,
     MutateState,
     NotOwner,
     Operate,
     Operated,
+    OperateMany,
     Overloaded,
     OwnerReplies,
     OwnerRequests,
@@ -94,6 +96,14 @@ class OwnerClient:
         assert isinstance(answer, Operated)
         return answer
 
+    async def operate_many(self, partition: int, action: str, wanted: InvocationFilter) -> None:
+        """Let the owner of a partition carry out an action on all invocations that match; returns once that will surely happen.
+
+        Raises:
+            RoutingFailed: No owner answered in time; to ask again does no harm.
+        """
+        await self._ask_owner(partition, OperateMany(0, partition, action, wanted))
+
     async def mutate_state(self, request: MutateState) -> None:
         """Let a change of state be stored.
 
@@ -102,7 +112,7 @@ class OwnerClient:
         """
         await self._ask_owner(request.partition, request)
 
-    async def _ask_owner(self, partition: int, request: Operate | MutateState) -> Operated | Accepted:
+    async def _ask_owner(self, partition: int, request: Operate | OperateMany | MutateState) -> Operated | Accepted:
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT_S):
                 while True:
@@ -125,7 +135,7 @@ class OwnerClient:
             await self._news.wait()
         return owner
 
-    async def _ask(self, owner: _Owner, request: Operate | MutateState) -> _Answer | None:
+    async def _ask(self, owner: _Owner, request: Operate | OperateMany | MutateState) -> _Answer | None:
         """Return what the owner answers, None if it owns the partition no more or is gone."""
         pending = _Pending(self._subjects.owner(owner.invoker_id), asyncio.get_running_loop().create_future())
         self._pending[request.request_id] = pending

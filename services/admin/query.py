@@ -2,7 +2,8 @@
 
 import asyncio
 import re
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
 
 import msgspec
 import structlog
@@ -11,11 +12,11 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from perdure.query.errors import QUERY_CANCELED, QueryError
-from perdure.query.wire import Form
-from perdure.query.workers import Answers
-from services.admin.bodies import read_json
+from perdure.query.wire import Form, Parameter
+from perdure.query.workers import Answers, QueryWorkers
+from services.admin.bodies import read_record
 from services.admin.context import context_of
-from services.admin.errors import PlainError, json_response
+from services.admin.errors import QueryFailed, json_response
 
 QUERY_S_MAX: Final = 60.0
 """How long a statement may take, its answer included."""
@@ -37,10 +38,7 @@ class _Query(msgspec.Struct, frozen=True):
 
 async def post_query(request: Request) -> Response:
     """`POST /query`. Only an `Accept` that is exactly `application/json` gets JSON."""
-    try:
-        sql = msgspec.convert(await read_json(request), _Query).query
-    except msgspec.ValidationError as error:
-        raise PlainError(422, f"Failed to deserialize the JSON body into the target type: {error}") from None
+    sql = (await read_record(request, _Query)).query
     queries = context_of(request).queries
     if queries is None:
         return json_response(503, {"message": "Query service not available"})
@@ -66,6 +64,21 @@ def _refusal(error: QueryError) -> Response:
     status = 400 if _CALLERS_FAULT.search(error.engine_text) else 500
     reason = error.engine_text.removeprefix("DataFusion error: ")
     return json_response(status, {"message": f"Datafusion error: {reason}" if reason else error.message})
+
+
+async def rows_of(queries: QueryWorkers, sql: str, parameters: Sequence[Parameter]) -> list[dict[str, Any]]:
+    """Return all rows of a statement of this process's own.
+
+    Raises:
+        QueryFailed: It failed, or took too long.
+    """
+    try:
+        async with asyncio.timeout(QUERY_S_MAX):
+            answers = await queries.run(sql, parameters, Form.JSON)
+            parts = [part async for part in answers]
+    except (TimeoutError, QueryError) as error:
+        raise QueryFailed(f"the query of this request failed: {error}") from None
+    return msgspec.json.decode(b"".join(parts))["rows"]
 
 
 class _Guard:

@@ -1,6 +1,7 @@
 """How metadata looks in responses. Source: shared/spec/admin.md, sections 3.3, 4.1 and 6."""
 
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, Final, cast
 
@@ -9,9 +10,8 @@ from perdure.model.deployment import Deployment, Handler, HandlerOptions, InputR
 from perdure.model.subscription import KafkaCluster, Subscription
 from perdure.model.target import HandlerType, ServiceType
 from perdure.registry.options import ServerDefaults
-from perdure.registry.registrations import Registration, services_of
+from perdure.registry.registrations import Registration
 from perdure.registry.retry import EffectiveRetryPolicy, decided, merge_retry_policies
-from perdure.registry.schema import Schema
 
 View = dict[str, Any]  # Any: a JSON value
 
@@ -31,8 +31,24 @@ def registration_view(registration: Registration, defaults: ServerDefaults) -> V
             "min_protocol_version": deployment.protocol_version_min,
             "max_protocol_version": deployment.protocol_version_max,
             "sdk_version": deployment.sdk_version,
+            "info": _overwritten(registration),
         }
     )
+
+
+def _overwritten(registration: Registration) -> list[View] | None:
+    """Tell what force has overwritten."""
+    replaced = registration.replaced
+    if replaced is None:
+        return None
+    now = registration.deployment.services
+    lines = [
+        f"'{name}' revision {revision} was overwritten by revision {now[name]}"
+        if name in now
+        else f"'{name}' revision {revision} is gone, as the deployment serves it no more"
+        for name, revision in sorted(replaced.services.items())
+    ]
+    return [{"message": line} for line in lines] or None
 
 
 def deployment_list_view(deployment: Deployment) -> View:
@@ -41,10 +57,9 @@ def deployment_list_view(deployment: Deployment) -> View:
     return _deployment_view(deployment) | {"services": services}
 
 
-def deployment_detail_view(schema: Schema, deployment: Deployment, defaults: ServerDefaults) -> View:
-    """Return a deployment with its services in full, as of the revisions that it serves."""
-    services = [service_view(service, deployment, defaults) for service in services_of(schema, deployment)]
-    return _deployment_view(deployment) | {"services": services}
+def deployment_detail_view(deployment: Deployment, services: Iterable[Service], defaults: ServerDefaults) -> View:
+    """Return a deployment with its services in full: the revisions that it serves."""
+    return _deployment_view(deployment) | {"services": [service_view(service, deployment, defaults) for service in services]}
 
 
 def _deployment_view(deployment: Deployment) -> View:

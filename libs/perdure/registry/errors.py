@@ -79,3 +79,22 @@ class ClusterConflict(PerdureError):
     """A Kafka cluster of this name is there already, is in use, or belongs to the configuration."""
 
     status = 409
+
+
+class ProtocolRangeChanged(PerdureError):
+    """An endpoint that a deployment is to move to speaks other versions of the service protocol."""
+
+    code, status = "META0016", 400
+    hint = "Register the endpoint as a deployment of its own."
+
+
+class AddressOfAnother(PerdureError):
+    """Another deployment is registered at the address."""
+
+    status = 409
+
+
+class DeploymentInUse(PerdureError):
+    """A deployment that is needed was to be removed without force."""
+
+    status = 501  # what clients know as the answer to a removal without force

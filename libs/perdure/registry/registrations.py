@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from perdure.model.deployment import Deployment, HandlerOptions, Service
+from perdure.model.deployment import Deployment, HandlerOptions, RetryPolicy, Service
 from perdure.model.target import ServiceType
-from perdure.registry.errors import NotRegistered, UnsupportedRetention
+from perdure.registry.errors import DeploymentInUse, NotRegistered, UnsupportedRetention
 from perdure.registry.rules import check_services
 from perdure.registry.schema import (
     Schema,
@@ -56,6 +56,7 @@ class ServiceChanges(msgspec.Struct, frozen=True, kw_only=True):
     journal_retention_ms: int | None = None
     inactivity_timeout_ms: int | None = None
     abort_timeout_ms: int | None = None
+    retry_policy: RetryPolicy = RetryPolicy()
 
 
 def same_endpoint(schema: Schema, url: str, *, lambda_arn: str | None = None) -> Deployment | None:
@@ -80,6 +81,11 @@ def unchanged(schema: Schema, deployment: Deployment) -> Registration:
 def services_of(schema: Schema, deployment: Deployment) -> list[Service]:
     """Return the revisions that a deployment serves."""
     return [schema.revisions[name][revision] for name, revision in deployment.services.items()]
+
+
+def active_services_of(schema: Schema, deployment: Deployment) -> list[str]:
+    """Return the names of the services whose new invocations go to a deployment."""
+    return sorted(name for name in deployment.services if schema.services[name].deployment_id == deployment.id)
 
 
 def plan_registration(
@@ -154,18 +160,22 @@ def _repeated(schema: Schema, deployment: Deployment) -> Registration | None:
     return Registration(outcome, present, services_of(schema, present), schema.meta_version)
 
 
-def delete(tr: Transaction, keyspace: Keyspace, deployment_id: str) -> int:
+def delete(tr: Transaction, keyspace: Keyspace, deployment_id: str, *, is_forced: bool) -> int:
     """Remove a deployment with the revisions that it serves; return the new version of the metadata.
 
     The highest revision that remains of a service becomes the active one; a service without any is gone.
 
     Raises:
         NotRegistered: There is no such deployment (any more: also where the body runs again after it committed).
+        DeploymentInUse: New invocations go to it, and that does not matter only to `is_forced`.
     """
     schema = read_schema(tr, keyspace)
     deployment = schema.deployments.get(deployment_id)
     if deployment is None:
         raise NotRegistered(f"not found in the schema registry: deployment with id '{deployment_id}'")
+    active = active_services_of(schema, deployment)
+    if active and not is_forced:
+        raise DeploymentInUse(f"the deployment '{deployment_id}' serves the newest revision of {', '.join(active)}; use force to remove it")
     remove_deployment(tr, keyspace, deployment)
     return bump_meta_version(tr, keyspace)
 
@@ -197,4 +207,6 @@ def _changed(options: HandlerOptions, changes: ServiceChanges) -> HandlerOptions
         "inactivity_timeout_ms": changes.inactivity_timeout_ms,
         "abort_timeout_ms": changes.abort_timeout_ms,
     }
-    return msgspec.structs.replace(options, **{name: value for name, value in wanted.items() if value is not None})
+    retries = {name: value for name, value in msgspec.structs.asdict(changes.retry_policy).items() if value is not None}
+    policy = msgspec.structs.replace(options.retry_policy, **retries)
+    return msgspec.structs.replace(options, retry_policy=policy, **{name: value for name, value in wanted.items() if value is not None})

@@ -2,14 +2,16 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 
 from perdure.base.clock import SystemRandom
 from perdure.bus.interface import NoResponders, Receiver
+from perdure.bus.messages import VERSION, Announcement, NotOwner, Operated, Overloaded, OwnerReplies, OwnerRequests, encode
 from perdure.bus.subjects import Subjects
 from perdure.deployments.errors import DeploymentUnreachable
 from perdure.deployments.manifest import Discovered
@@ -23,6 +25,7 @@ from services.admin.context import AdminContext
 from services.admin.owner_client import OwnerClient
 
 PARTITIONS = 4
+ALL = list(range(PARTITIONS))
 KEYS = Keyspace("test")
 SUBJECTS = Subjects("test")
 
@@ -110,6 +113,8 @@ class Admin:
     """One admin process: its HTTP client and what it stands on."""
 
     def __init__(self, http: httpx.AsyncClient, context: AdminContext, bus: MemoryBus, endpoints: Endpoints) -> None:
+        self.rows: list[dict[str, Any]] = []
+        """What every statement returns."""
         self.http = http
         self.context = context
         self.bus = bus
@@ -130,6 +135,10 @@ async def an_admin(directory: Path, *, bus: MemoryBus | None = None, endpoints: 
     owners = OwnerClient(bus, SUBJECTS, "admin-1", PARTITIONS)
     await cache.start(store, bus, SUBJECTS, KEYS)
     await owners.start()
+
+    async def rows(sql: str, parameters: Sequence[object]) -> list[dict[str, Any]]:
+        return admin.rows
+
     context = AdminContext(
         store=store,
         keyspace=KEYS,
@@ -144,6 +153,7 @@ async def an_admin(directory: Path, *, bus: MemoryBus | None = None, endpoints: 
         ingress_url=lambda: "http://ingress:8080/",
         clusters=StaticClusters({"static": {"metadata.broker.list": "kafka:9092", "sasl.password": "x"}}, {"js": {"url": "nats://js"}}),
         subscription_failures=lambda: admin.failures,
+        rows=rows,
     )
     try:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(build_api(context)), base_url="http://admin") as http:
@@ -163,3 +173,30 @@ def with_admin(directory: Path, test: Callable[[Admin], Coroutine[Any, Any, None
             await test(admin)
 
     asyncio.run(run())
+
+
+class Owner:
+    """An invoker that answers each action as it is told to."""
+
+    def __init__(self, bus: MemoryBus, invoker_id: str, answer: Callable[[Any], Operated | NotOwner | Overloaded | None]) -> None:
+        self.taken: list[Any] = []
+        self._bus = bus
+        self._answer = answer
+        self._id = invoker_id
+
+    async def start(self, *, epoch: int = 1) -> "Owner":
+        await self._bus.subscribe(SUBJECTS.owner(self._id), self._on_request)
+        announce(self._bus, self._id, epoch)
+        return self
+
+    def _on_request(self, payload: bytes, reply: str) -> None:
+        message = msgspec.msgpack.decode(payload, type=OwnerRequests)
+        for request in message.requests:
+            self.taken.append(request)
+            answer = self._answer(request)
+            if answer is not None:
+                self._bus.publish(message.reply_subject, encode(OwnerReplies(VERSION, [answer])))
+
+
+def announce(bus: MemoryBus, invoker_id: str, epoch: int) -> None:
+    bus.publish(SUBJECTS.announcements, encode(Announcement(VERSION, invoker_id, ALL, dict.fromkeys(ALL, epoch))))

@@ -86,6 +86,19 @@ def test_force_overwrites_with_200(tmp_path: Path) -> None:
     with_admin(tmp_path, test)
 
 
+def test_force_says_what_it_overwrote(tmp_path: Path) -> None:
+    async def test(admin: Admin) -> None:
+        admin.endpoints.serve(URL, a_service("A"), a_service("B"))
+        assert "info" not in (await admin.register(URL, force=True)).json()
+        admin.endpoints.serve(URL, a_service("A"))
+        assert (await admin.register(URL, force=True)).json()["info"] == [
+            {"message": "'A' revision 1 was overwritten by revision 2"},
+            {"message": "'B' revision 1 is gone, as the deployment serves it no more"},
+        ]
+
+    with_admin(tmp_path, test)
+
+
 def test_version_2_forces_unless_told_not_to_and_takes_repeats_for_conflicts(tmp_path: Path) -> None:
     async def test(admin: Admin) -> None:
         admin.endpoints.serve(URL, a_service())
@@ -199,13 +212,14 @@ def test_absent_and_null_fields_are_defaults(tmp_path: Path) -> None:
     with_admin(tmp_path, test)
 
 
-def test_only_a_forced_delete_removes(tmp_path: Path) -> None:
+def test_a_deployment_in_use_is_removed_by_force_only(tmp_path: Path) -> None:
     async def test(admin: Admin) -> None:
         admin.endpoints.serve(URL, a_service())
         deployment_id = (await admin.register(URL)).json()["id"]
         for query in ("", "?force=false"):
             refused = await admin.http.delete(f"/deployments/{deployment_id}{query}")
-            assert (refused.status_code, refused.content) == (501, b"")
+            assert refused.status_code == 501
+            assert refused.json()["message"].endswith("serves the newest revision of Greeter; use force to remove it")
         bad = await admin.http.delete(f"/deployments/{deployment_id}?force=1")
         assert (bad.status_code, bad.text) == (
             400,
@@ -220,6 +234,32 @@ def test_only_a_forced_delete_removes(tmp_path: Path) -> None:
             f"not found in the schema registry: deployment with id '{deployment_id}'",
         )
         assert versions_told(admin) == [1, 2]
+
+    with_admin(tmp_path, test)
+
+
+def test_a_deployment_is_drained_once_nothing_holds_it(tmp_path: Path) -> None:
+    async def test(admin: Admin) -> None:
+        admin.endpoints.serve(URL, a_service("A"), a_service("B"))
+        admin.endpoints.serve("http://b:1", a_service("A"))
+        admin.endpoints.serve("http://c:1", a_service("B"))
+        deployment_id = (await admin.register(URL)).json()["id"]
+        await admin.register("http://b:1")
+
+        async def usage() -> object:
+            return (await admin.http.get(f"/deployments/{deployment_id}/usage")).json()
+
+        assert await usage() == {"drained": False, "active_services": ["B"], "invocations": {}}
+        await admin.register("http://c:1")
+        admin.rows = [{"status": "suspended", "total": 2}, {"status": "running", "total": 1}]
+        assert await usage() == {"drained": False, "active_services": [], "invocations": {"running": 1, "suspended": 2}}
+        refused = await admin.http.delete(f"/deployments/{deployment_id}")
+        assert (refused.status_code, "(1 running, 2 suspended)" in refused.json()["message"]) == (501, True)
+        admin.rows = []
+        assert await usage() == {"drained": True, "active_services": [], "invocations": {}}
+        assert (await admin.http.delete(f"/deployments/{deployment_id}")).status_code == 202
+        assert (await admin.http.get(f"/deployments/{deployment_id}/usage")).status_code == 404
+        assert (await admin.http.delete(f"/deployments/{deployment_id}")).status_code == 404
 
     with_admin(tmp_path, test)
 

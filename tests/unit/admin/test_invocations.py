@@ -10,55 +10,23 @@ import pytest
 from perdure.base.ids import InvocationId, format_invocation_id, invocation_id, partition_of
 from perdure.bus.messages import (
     VERSION,
-    Announcement,
     Heartbeat,
     NotOwner,
     Operate,
     Operated,
     Overloaded,
-    OwnerReplies,
-    OwnerRequests,
     encode,
 )
 from perdure.model.invocation import InvocationRecord, Pin, Status
 from perdure.model.target import HandlerType, Target
 from perdure.store.chunks import set_chunked
 from services.admin import owner_client
-from tests.unit.admin.harness import KEYS, PARTITIONS, SUBJECTS, Admin, MemoryBus, with_admin
+from tests.unit.admin.harness import ALL, KEYS, PARTITIONS, SUBJECTS, Admin, MemoryBus, Owner, announce, with_admin
 from tests.unit.registry.builders import a_service
 
 ID = invocation_id(1 << 62, bytes(range(16)))
 TEXT = format_invocation_id(ID)
 NEW_ID = invocation_id(1 << 62, bytes(16))
-ALL = list(range(PARTITIONS))
-
-
-class Owner:
-    """An invoker that answers each action as it is told to."""
-
-    def __init__(self, bus: MemoryBus, invoker_id: str, answer: Callable[[Operate], Operated | NotOwner | Overloaded | None]) -> None:
-        self.taken: list[Operate] = []
-        self._bus = bus
-        self._answer = answer
-        self._id = invoker_id
-
-    async def start(self, *, epoch: int = 1) -> "Owner":
-        await self._bus.subscribe(SUBJECTS.owner(self._id), self._on_request)
-        announce(self._bus, self._id, epoch)
-        return self
-
-    def _on_request(self, payload: bytes, reply: str) -> None:
-        message = msgspec.msgpack.decode(payload, type=OwnerRequests)
-        for request in message.requests:
-            assert isinstance(request, Operate)
-            self.taken.append(request)
-            answer = self._answer(request)
-            if answer is not None:
-                self._bus.publish(message.reply_subject, encode(OwnerReplies(VERSION, [answer])))
-
-
-def announce(bus: MemoryBus, invoker_id: str, epoch: int) -> None:
-    bus.publish(SUBJECTS.announcements, encode(Announcement(VERSION, invoker_id, ALL, dict.fromkeys(ALL, epoch))))
 
 
 def beat(bus: MemoryBus, invoker_id: str, *, is_leaving: bool = False) -> None:

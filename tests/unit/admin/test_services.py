@@ -163,7 +163,7 @@ def test_a_patch_changes_what_it_names_and_keeps_the_revision(tmp_path: Path) ->
         assert answer.json() == {**before, **changes}
         assert (await admin.http.get("/services/A")).json() == answer.json()
         assert (await admin.http.patch("/services/A", json={})).json() == answer.json()
-        assert (await admin.http.patch("/services/A", json={"public": True, "retry_policy": 3})).json()["public"] is True
+        assert (await admin.http.patch("/services/A", json={"public": True, "enable_lazy_state": 3})).json()["public"] is True
 
     with_admin(tmp_path, test)
 
@@ -223,5 +223,20 @@ def test_unknown_names_are_told_by_each_path_in_its_own_words(tmp_path: Path) ->
         assert (empty.status_code, empty.json()["message"]) == (404, "The requested service 'X' does not exist")
         full = await admin.http.patch("/services/X", json={"public": True})
         assert (full.status_code, full.json()["message"]) == (404, "not found in the schema registry: service with name 'X'")
+
+    with_admin(tmp_path, test)
+
+
+def test_a_patch_changes_single_options_of_the_retry_policy(tmp_path: Path) -> None:
+    async def test(admin: Admin) -> None:
+        admin.endpoints.serve("http://a:1", a_service("A"))
+        await admin.register("http://a:1")
+        before = (await admin.http.get("/services/A")).json()["retry_policy"]
+        await admin.http.patch("/services/A", json={"retry_policy": {"max_attempts": 3, "initial_interval": "2s"}})
+        answer = await admin.http.patch("/services/A", json={"retry_policy": {"on_max_attempts": "Kill"}})
+        changed = {"max_attempts": 3, "initial_interval": "2s", "on_max_attempts": "Kill"}
+        assert answer.json()["retry_policy"] == {**before, **changed}
+        refused = await admin.http.patch("/services/A", json={"retry_policy": {"max_attempts": 0}})
+        assert refused.status_code == 422
 
     with_admin(tmp_path, test)

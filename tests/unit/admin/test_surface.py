@@ -137,7 +137,7 @@ def test_the_description_names_exactly_what_exists(tmp_path: Path) -> None:
     async def test(admin: Admin) -> None:
         document = (await admin.http.get("/v4/openapi")).json()
         assert (document["openapi"], document["info"]["title"], document["info"]["version"]) == ("3.1.0", "Admin API", "1.7.12")
-        paths = {route.path for route in ROUTES} - {"/openapi"}
+        paths = {route.path for route in ROUTES if not route.path.startswith("/internal/")} - {"/openapi"}
         assert set(document["paths"]) == paths
         for path, item in document["paths"].items():
             url = path.replace("{", "").replace("}", "")

@@ -89,7 +89,7 @@ def test_refresh_sees_every_change_once(tmp_path: Path) -> None:
         cache.on_change(lambda schema: seen.append(schema.meta_version))
         await registered(store, 1)
         await asyncio.gather(cache.refresh(), cache.refresh())
-        await store.transact(lambda tr: delete(tr, KEYS, "dp_1"))
+        await store.transact(lambda tr: delete(tr, KEYS, "dp_1", is_forced=True))
         assert (await cache.refresh()) == Schema(meta_version=2)
         assert await cache.refresh() is cache.current
         assert seen == [1, 2]

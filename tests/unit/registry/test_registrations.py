@@ -160,7 +160,7 @@ def test_a_service_of_many_handlers_is_stored_in_chunks_and_removed_whole() -> N
     do_register(tr, a_deployment(), a_service("A", ServiceType.SERVICE, *handlers), a_service("B"))
     assert max(map(len, tr.rows.values())) <= 90_000
     assert len(schema(tr).services["A"].handlers) == 500
-    delete(tr, KEYS, "dp_a")
+    delete(tr, KEYS, "dp_a", is_forced=True)
     assert list(tr.rows) == [KEYS.meta_version]
 
 
@@ -168,17 +168,17 @@ def test_deleting_the_newest_deployment_brings_the_older_revision_back() -> None
     tr = DictTransaction()
     do_register(tr, a_deployment("dp_a"), a_service("A"))
     do_register(tr, a_deployment("dp_b", "http://b:1"), a_service("A"), a_service("B"))
-    assert delete(tr, KEYS, "dp_b") == 3
+    assert delete(tr, KEYS, "dp_b", is_forced=True) == 3
     assert schema(tr).services["A"].revision == 1
     assert "B" not in schema(tr).services
-    assert delete(tr, KEYS, "dp_a") == 4
+    assert delete(tr, KEYS, "dp_a", is_forced=True) == 4
     assert schema(tr) == Schema(meta_version=4)
 
 
 def test_deleting_what_is_not_there_is_refused_and_counts_as_no_change() -> None:
     tr = DictTransaction()
     with pytest.raises(NotRegistered, match="dp_x"):
-        delete(tr, KEYS, "dp_x")
+        delete(tr, KEYS, "dp_x", is_forced=True)
     assert not tr.rows
 
 
