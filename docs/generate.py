@@ -10,6 +10,8 @@ from perdure.cli.up import UpConfig
 from perdure.process.config import CommonConfig
 from perdure.process.settings import Setting, settings_of
 from services.admin.config import AdminConfig
+from services.admin.context import SERVER_VERSION
+from services.admin.openapi import openapi_document
 from services.ingress.config import IngressConfig
 from services.invoker.config import InvokerConfig
 from services.nodectl.config import NodectlConfig
@@ -35,6 +37,36 @@ One TOML file serves all processes: keys at the top are for all of them, and eac
 the file, a flag over both. A flag is the key with dashes: `--log-level debug` for `log_level`. Durations are written like `30s` or
 `1h 30m`, sizes like `4MiB`, lists with commas (in the file: as lists). Unknown names and wrong values are refused at start.
 """
+
+ADMIN_HEAD: Final = """\
+# Admin API
+
+Written by `make docs` from the description that `GET /openapi` gives; change the code instead.
+
+Every path of the admin process (port 9070), with and without a version before it (`/v2`, `/v3`, `/v4`). *Known* says where clients know
+it from: restate-server 1.7 (`1.7`), or this server alone (`own`). `GET /openapi` itself and `/internal/…`, which pages and the command
+line ask for, are not described.
+
+| path | method | does | known | answers | refusals |
+|---|---|---|---|---|---|
+"""
+_OWN: Final = frozenset({"get_deployment_usage", "pause_subscription", "resume_subscription"})
+
+
+def admin_page() -> str:
+    """Return the page with every path of the admin API."""
+    return ADMIN_HEAD + "".join(f"{line}\n" for line in _admin_rows())
+
+
+def _admin_rows() -> Iterator[str]:
+    for path, operations in openapi_document(SERVER_VERSION)["paths"].items():
+        for method, described in operations.items():
+            if method == "parameters":
+                continue
+            statuses = sorted(described["responses"])
+            good, bad = [", ".join(each for each in statuses if (each < "400") is is_good) for is_good in (True, False)]
+            known = "own" if described["operationId"] in _OWN else "1.7"
+            yield f"| `{path}` | {method.upper()} | {described['summary']} | {known} | {good} | {bad} |"
 
 
 def configuration_page() -> str:
@@ -65,6 +97,7 @@ def main() -> None:
     """Write all generated pages."""
     REFERENCE.mkdir(exist_ok=True)
     (REFERENCE / "configuration.md").write_text(configuration_page())
+    (REFERENCE / "admin-api.md").write_text(admin_page())
 
 
 if __name__ == "__main__":

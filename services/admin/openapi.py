@@ -63,7 +63,7 @@ def _deployment_paths() -> Document:
                 "delete_deployment",
                 "Remove a deployment",
                 {"202": "It is removed"},
-                errors=("400", "404", "501", "503"),
+                errors=("400", "404", "409", "503"),
                 parameters=[force],
             ),
         ),

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from docs.generate import REFERENCE, configuration_page
+from docs.generate import REFERENCE, admin_page, configuration_page
 from perdure.bus import messages
 from perdure.bus.subjects import Subjects
 
@@ -24,6 +24,10 @@ def codes_raised() -> set[str]:
 
 def test_the_configuration_page_is_what_the_code_says() -> None:
     assert (REFERENCE / "configuration.md").read_text() == configuration_page(), "run `make docs`"
+
+
+def test_the_page_of_the_admin_api_is_what_the_api_says_of_itself() -> None:
+    assert (REFERENCE / "admin-api.md").read_text() == admin_page(), "run `make docs`"
 
 
 def test_the_page_of_the_store_names_every_kind_of_key() -> None:

@@ -97,4 +97,4 @@ class AddressOfAnother(PerdureError):
 class DeploymentInUse(PerdureError):
     """A deployment that is needed was to be removed without force."""
 
-    status = 501  # what clients know as the answer to a removal without force
+    status = 409

@@ -218,7 +218,7 @@ def test_a_deployment_in_use_is_removed_by_force_only(tmp_path: Path) -> None:
         deployment_id = (await admin.register(URL)).json()["id"]
         for query in ("", "?force=false"):
             refused = await admin.http.delete(f"/deployments/{deployment_id}{query}")
-            assert refused.status_code == 501
+            assert refused.status_code == 409
             assert refused.json()["message"].endswith("serves the newest revision of Greeter; use force to remove it")
         bad = await admin.http.delete(f"/deployments/{deployment_id}?force=1")
         assert (bad.status_code, bad.text) == (
@@ -254,7 +254,7 @@ def test_a_deployment_is_drained_once_nothing_holds_it(tmp_path: Path) -> None:
         admin.rows = [{"status": "suspended", "total": 2}, {"status": "running", "total": 1}]
         assert await usage() == {"drained": False, "active_services": [], "invocations": {"running": 1, "suspended": 2}}
         refused = await admin.http.delete(f"/deployments/{deployment_id}")
-        assert (refused.status_code, "(1 running, 2 suspended)" in refused.json()["message"]) == (501, True)
+        assert (refused.status_code, "(1 running, 2 suspended)" in refused.json()["message"]) == (409, True)
         admin.rows = []
         assert await usage() == {"drained": True, "active_services": [], "invocations": {}}
         assert (await admin.http.delete(f"/deployments/{deployment_id}")).status_code == 202
