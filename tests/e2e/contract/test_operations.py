@@ -1,0 +1,82 @@
+"""What operators do beyond ending an invocation: pause, resume, restart as new, purge; and journals that do not match."""
+
+import json
+
+import pytest
+
+from tests.e2e.contract.conftest import Contract
+from tests.e2e.processes import eventually
+
+HANDLERS = ["eitherSleepOrCall", "callDifferentMethod", "backgroundInvokeWithDifferentTargets", "setDifferentKey"]
+
+
+@pytest.mark.parametrize("handler", HANDLERS)
+def test_a_handler_that_goes_another_way_is_paused_and_goes_on_when_resumed(contract: Contract, key: str, handler: str) -> None:
+    invocation = contract.send("NonDeterministic", key, handler)
+    row = contract.wait_for_status(invocation, "paused")
+    assert contract.result("Counter", key, "get") == 0
+    assert "570" in json.dumps(last_failure(contract, invocation))
+    assert row["target_handler_name"] == handler
+    assert contract.operate(invocation, "resume").status_code == 200
+    eventually(lambda: contract.row(invocation).get("status") in ("completed", "paused"), "it goes on")
+    contract.operate(invocation, "kill")
+
+
+def last_failure(contract: Contract, invocation_id: str) -> list[dict[str, object]]:
+    statement = f"SELECT event_json FROM sys_journal_events WHERE id = '{invocation_id}' AND event_type = 'Paused'"
+    answer = contract.suite.http.post(
+        f"{contract.suite.admin_url}/query", json={"query": statement}, headers={"accept": "application/json"}
+    )
+    assert answer.status_code == 200, answer.text
+    return answer.json()["rows"]
+
+
+def test_a_paused_invocation_keeps_what_arrives_and_goes_on_when_resumed(contract: Contract, key: str) -> None:
+    invocation = contract.send("Beyond", "tryLater", body={"tag": key, "delayMillis": 3_600_000})
+    contract.wait_for_status(invocation, "backing-off")
+    assert contract.operate(invocation, "pause").status_code in (200, 202)
+    contract.wait_for_status(invocation, "paused")
+    assert contract.operate(invocation, "resume").status_code == 200
+    assert contract.suite.attach(invocation).json() == 2
+
+
+def test_a_paused_invocation_can_be_cancelled(contract: Contract, key: str) -> None:
+    invocation = contract.send("NonDeterministic", key, "setDifferentKey")
+    contract.wait_for_status(invocation, "paused")
+    assert contract.operate(invocation, "kill").status_code == 200
+    assert contract.suite.attach(invocation).json()["message"] == "killed"
+
+
+def test_an_invocation_is_restarted_from_its_input(contract: Contract, key: str) -> None:
+    original = contract.send("Counter", key, "add", body=2)
+    assert contract.suite.attach(original).json() == {"oldValue": 0, "newValue": 2}
+    answer = contract.operate(original, "restart-as-new")
+    assert answer.status_code == 200, answer.text
+    restarted = answer.json()["new_invocation_id"]
+    assert contract.suite.attach(restarted).json() == {"oldValue": 2, "newValue": 4}
+    assert contract.row(restarted)["restarted_from"] == original
+
+
+def test_an_invocation_is_restarted_from_a_prefix_of_its_journal(contract: Contract, key: str) -> None:
+    original = contract.send("Beyond", "stumble", body={"tag": key, "steps": 2, "times": 0})
+    assert contract.suite.attach(original).json() == 1
+    restarted = contract.operate(original, "restart-as-new", **{"from": "1"}).json()["new_invocation_id"]
+    assert contract.suite.attach(restarted).json() == 2
+    assert contract.endpoint.effects(key) == ["step-0", "step-1", "step-1"]
+
+
+def test_what_still_runs_is_not_restarted(contract: Contract, key: str) -> None:
+    waiting = contract.send("Beyond", "waitForWord", body=key)
+    contract.endpoint.wait_for_effect_count(key, 1)
+    assert contract.operate(waiting, "restart-as-new").status_code == 409
+    assert contract.operate(waiting, "purge").status_code == 409
+    assert contract.operate(waiting, "kill").status_code == 200
+
+
+def test_a_purged_workflow_can_run_again(contract: Contract, key: str) -> None:
+    for word in ("first", "second"):
+        running = contract.send("PromiseWorkflow", key, "run")
+        contract.result("PromiseWorkflow", key, "resolve", body=word)
+        assert contract.suite.attach(running).json() == word
+        assert contract.operate(running, "purge").status_code == 200
+        eventually(lambda: contract.result("PromiseWorkflow", key, "peek") is None, "the promise is gone")
