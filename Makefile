@@ -23,7 +23,7 @@ PIP_EDITABLE := install --quiet --disable-pip-version-check --no-deps --no-build
 APT_INSTALL := DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends
 SLOW_TESTS := $(wildcard tests/contract tests/simulation tests/fuzz tests/e2e tests/kill)
 
-.PHONY: help install demo up check test test-peer test-compose simulate bench fix docs clean
+.PHONY: help install demo up check test test-against-restate test-compose simulate bench fix docs clean
 
 help: ## List the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,8 +46,8 @@ check: $(TOOLS) ## Lint, types, import rules, unit and house tests: under a minu
 test: check $(RUNTIME) $(NODE) $(NODE_OLD) $(NODE_SEED) psql ## Everything that CI runs
 	SEEDS=$(SEEDS) .venv-dev/bin/python -m pytest $(SLOW_TESTS)
 
-test-peer: $(TOOLS) $(NODE) $(PEER) ## Run the contract tests that the real server can answer against it
-	PERDURE_TEST_PEER=restate RESTATE_SERVER=$(PEER) .venv-dev/bin/python -m pytest tests/e2e tests/kill $(ARGS)
+test-against-restate: $(TOOLS) $(NODE) $(PEER) ## Run the end-to-end tests against the server that ours must be like
+	PERDURE_TEST_PEER=restate RESTATE_SERVER=$(CURDIR)/$(PEER) .venv-dev/bin/python -m pytest $(or $(ARGS),tests/e2e tests/kill)
 
 test-compose: $(TOOLS) docker ## Build the containers and run the set without FoundationDB in them
 	.venv-dev/bin/python -m pytest tests/compose

@@ -12,11 +12,13 @@ from typing import Any, Final
 
 import httpx
 import psutil
+import pytest
 
 from tests.e2e.processes import REPOSITORY, end, eventually, family, free_ports, is_listening, kill_now, spawn
 
 ROLES: Final = ("ingress", "admin", "sql", "nodectl", "invoker")
 UNSET: Final = object()
+ours_only: Final = pytest.mark.skipif(bool(os.environ.get("PERDURE_TEST_PEER")), reason="looks into our processes")
 
 
 class Suite:

@@ -2,18 +2,17 @@
 
 import pytest
 
-from tests.e2e.suite import Suite
+from tests.e2e.suite import Suite, ours_only
 
 MB = 1_000_000
 BUDGETS_MB = {"ingress": 52, "admin": 50, "sql": 46, "nodectl": 52, "invoker": 50, "nats": 24, "up": 30}
 ALL_TOGETHER_MB = 300
+pytestmark = ours_only
 
 
 @pytest.fixture
 def resident_mb(own_suite: Suite) -> dict[str, float]:
     """Resident megabytes by role of a server that has just become ready."""
-    if own_suite.peer:
-        pytest.skip("the budgets are those of our processes")
     by_role = {role: sum(member.memory_info().rss for member in own_suite.processes(role)) / MB for role in BUDGETS_MB if role != "up"}
     everything = sum(member.memory_info().rss for member in own_suite.processes("everything")) / MB
     return {**by_role, "up": everything - sum(by_role.values())}

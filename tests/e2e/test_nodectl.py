@@ -13,12 +13,13 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.e2e.endpoint import Endpoint
 from tests.e2e.processes import eventually
-from tests.e2e.suite import ROLES, Suite
+from tests.e2e.suite import ROLES, Suite, ours_only
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 SERVICE_UNKNOWN = health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
 LIMIT_S = 20.0
+pytestmark = ours_only
 
 
 def channel_of(suite: Suite) -> grpc.Channel:

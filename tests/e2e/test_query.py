@@ -4,7 +4,6 @@ Most of it holds for the real server as well (`PERDURE_TEST_PEER=restate`, see `
 """
 
 import json
-import os
 import threading
 from typing import Any
 
@@ -16,12 +15,10 @@ import pytest
 
 from tests.e2e.conftest import Services
 from tests.e2e.processes import eventually, family
-from tests.e2e.suite import Suite
+from tests.e2e.suite import Suite, ours_only
 
 ARROW = "application/vnd.apache.arrow.stream"
 RUNAWAY = "SELECT count(*) FROM generate_series(1, 1000000) a, generate_series(1, 1000000) b WHERE a.value + b.value = 7"
-
-ours_only = pytest.mark.skipif(bool(os.environ.get("PERDURE_TEST_PEER")), reason="looks into our processes")
 
 
 def query(suite: Suite, sql: str, accept: str = "application/json") -> httpx.Response:

@@ -4,6 +4,9 @@ import psycopg
 
 from tests.e2e.conftest import Services
 from tests.e2e.processes import eventually
+from tests.e2e.suite import ours_only
+
+pytestmark = ours_only
 
 
 def rows(services: Services, query: str, *parameters: object) -> list[tuple[object, ...]]:

@@ -12,9 +12,10 @@ import psutil
 import pytest
 
 from tests.e2e.processes import REPOSITORY, end, eventually, family, free_ports, spawn
-from tests.e2e.suite import ROLES, Suite
+from tests.e2e.suite import ROLES, Suite, ours_only
 
 STOP_S_MAX = 5.0
+pytestmark = ours_only
 PROGRAM = os.environ.get("PERDURE_PROGRAM", str(REPOSITORY / ".venv/bin/perdure"))
 
 
