@@ -4,8 +4,8 @@
 - A request over HTTP/2 without a body ends with its headers, which uvicorn 0.54 does not notice: its application would wait for a body.
 - uvicorn drops connections whose request target has bytes outside ASCII: here they count as if they were percent-encoded.
 - A head that is too large is answered with 431.
-- zttp 0.0.35 cuts an HTTP/2 connection at its 4096th stream. Before that it is renewed: closed when nothing is in flight, and if that
-  does not happen, told to open no more streams and closed after the last.
+- zttp 0.0.35 cuts an HTTP/2 connection at its 4096th stream. Long before, it begins no more requests, and as soon as those in flight are
+  answered, or after a second, tells the client (GOAWAY) which was the last, so that the client sends all others over a new connection.
 """
 
 import asyncio
@@ -18,9 +18,16 @@ from uvicorn.protocols.http.auto_zttp_impl import AutoZttpProtocol
 from uvicorn.protocols.http.zttp_h2_impl import ZttpH2Protocol
 from uvicorn.protocols.http.zttp_impl import ZttpProtocol
 
-STREAMS_BEFORE_RENEWAL: Final = 2_000
-STREAMS_MAX: Final = 3_800
-_LAST_STREAM_ID_MAX: Final = 2**31 - 1
+STREAMS_MAX: Final = 3_900
+"""Requests of one HTTP/2 connection. A client may have 128 more under way."""
+
+RENEWAL_WAIT_S: Final = 1.0
+"""How long requests in flight may keep later ones from being sent over a new connection. Some clients (h2 for Python) take GOAWAY for the
+end of everything."""
+
+LINGER_S: Final = 1.0
+"""How long the client may take to read the last answers."""
+
 _TOO_LARGE: Final = "message exceeded configured size limit"
 _ALL_ASCII: Final = bytes(range(128))
 
@@ -60,6 +67,10 @@ class _GatheringTransport:
     def close(self) -> None:
         self._flush()
         self._inner.close()
+
+    def write_eof(self) -> None:
+        self._flush()
+        self._inner.write_eof()
 
     def _flush(self) -> None:
         if self._pending:
@@ -102,26 +113,44 @@ class _Http1(ZttpProtocol):
 
 
 class _Http2(ZttpH2Protocol):
-    _streams = 0
+    _begun = 0
+    _last_begun_id = 0
+    _is_renewing = False
+    _is_over = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(_GatheringTransport(transport, self.loop))  # type: ignore[arg-type]
 
+    def data_received(self, data: bytes) -> None:
+        if not self._is_over:
+            super().data_received(data)
+
     def handle_request(self, event: zttp.Request) -> None:
+        if self._begun == STREAMS_MAX:
+            if not self._is_renewing:
+                self._is_renewing = True
+                self.loop.call_later(RENEWAL_WAIT_S, self._say_goodbye)
+            return
+        self._begun += 1
+        self._last_begun_id = event.stream_id
         super().handle_request(event if event.target.isascii() else _AsciiRequest(event))  # type: ignore[arg-type]
         cycle = self.cycles.get(event.stream_id)
         if cycle is not None and event.end_stream:
             cycle.more_body = False
             cycle.message_event.set()
-        self._streams += 1
-        if self._streams == STREAMS_MAX:
-            self.conn.close(zttp.H2ErrorCode.NO_ERROR, _LAST_STREAM_ID_MAX)
-            self.flush()
 
     def on_stream_closed(self) -> None:
-        if self._streams >= STREAMS_BEFORE_RENEWAL and not self.cycles:
-            self.shutdown_requested = True
         super().on_stream_closed()
+        if self._begun == STREAMS_MAX and not self.cycles and not self.transport.is_closing():
+            self._say_goodbye()
+            self._is_over = True
+            self.transport.write_eof()  # closing at once could make the peer's system throw away what it has not read yet
+            self.loop.call_later(LINGER_S, self.transport.close)
+
+    def _say_goodbye(self) -> None:
+        if not self.transport.is_closing() and not self._is_over:
+            self.conn.close(zttp.H2ErrorCode.NO_ERROR, self._last_begun_id)
+            self.flush()
 
 
 class Connection(AutoZttpProtocol):
