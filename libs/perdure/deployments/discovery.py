@@ -15,7 +15,7 @@ from perdure.deployments.collecting import Answer, Collector
 from perdure.deployments.errors import BadDiscoveryResponse, DeploymentUnreachable, DiscoveryError, Http11Only
 from perdure.deployments.interface import DeploymentClient, ExchangeFailure, HeaderList
 from perdure.deployments.manifest import MEDIA_TYPES, Discovered, parse_manifest
-from perdure.deployments.seed import manifest as seed
+from perdure.deployments.seed import MEDIA_TYPE as SEED_MEDIA_TYPE
 from perdure.model.deployment import Deployment, ProtocolMode
 
 RETRIES_MAX: Final = 4
@@ -67,7 +67,7 @@ async def discover(
 
 _Question = tuple[str, HeaderList]
 _TODAY: Final[_Question] = ("GET", [("accept", ", ".join(MEDIA_TYPES))])
-_SEED: Final[_Question] = ("POST", [("content-type", seed.MEDIA_TYPE), ("accept", seed.MEDIA_TYPE)])
+_SEED: Final[_Question] = ("POST", [("content-type", SEED_MEDIA_TYPE), ("accept", SEED_MEDIA_TYPE)])
 
 
 class _MayPass(Exception):
@@ -92,11 +92,11 @@ async def _discover_once(client: DeploymentClient, target: Deployment, *, use_ht
         _raise_failure(url, outcome, target.http_version)
     _check_status(url, outcome)
     content_type = outcome.header("content-type")
-    if content_type not in (*MEDIA_TYPES, seed.MEDIA_TYPE):
+    if content_type not in (*MEDIA_TYPES, SEED_MEDIA_TYPE):
         raise BadDiscoveryResponse(
             f"received a bad response from the SDK at {url}: its content type is {content_type!r}, wanted one of {', '.join(MEDIA_TYPES)}"
         )
-    parse = seed.parse_seed_manifest if content_type == seed.MEDIA_TYPE else parse_manifest
+    parse = parse_manifest if content_type != SEED_MEDIA_TYPE else _parse_seed_manifest
     return parse(
         outcome.body,
         http_version=target.http_version,
@@ -105,10 +105,16 @@ async def _discover_once(client: DeploymentClient, target: Deployment, *, use_ht
     )
 
 
+def _parse_seed_manifest(body: bytes, *, http_version: str, sdk_version: str | None, is_lambda: bool) -> Discovered:
+    from perdure.deployments.seed.manifest import parse_seed_manifest
+
+    return parse_seed_manifest(body, http_version=http_version, sdk_version=sdk_version, is_lambda=is_lambda)
+
+
 async def _ask_as_seed(client: DeploymentClient, target: Deployment, silence_ms_max: int, refusal: Answer) -> Answer | None:
     """Return the answer of an endpoint of the seed era; where it is none, `refusal` stands."""
     outcome = await _ask(client, target, silence_ms_max, _SEED)
-    if isinstance(outcome, Answer) and not (200 <= outcome.status < 300 and outcome.header("content-type") == seed.MEDIA_TYPE):
+    if isinstance(outcome, Answer) and not (200 <= outcome.status < 300 and outcome.header("content-type") == SEED_MEDIA_TYPE):
         return refusal
     return refusal if isinstance(outcome, ExchangeFailure) else outcome
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FieldOptions, FileDescriptorProto, FileDescriptorSet, ServiceOptions
 
+from perdure.codec.descriptors.annotations import FieldAnnotation, ServiceAnnotation, annotation_bytes
 from perdure.deployments.seed import messages_pb2 as wire
-from perdure.deployments.seed.annotations import FIELD_TYPE_NAME, SERVICE_TYPE_NAME, FieldAnnotation, ServiceAnnotation
 
 STRING = FieldDescriptorProto.TYPE_STRING
 Field = tuple[str, int, Any, FieldAnnotation | None]
@@ -18,11 +18,13 @@ def annotate(options: ServiceOptions | FieldOptions, value: ServiceAnnotation | 
     """Annotate a service or a field by the extension, or by its name."""
     if value is None:
         return
-    if not by_name:
-        options.MergeFromString(wire.Annotations(extension=value).SerializeToString())
-        return
+    name = f"dev.restate.ext.{'service_type' if isinstance(value, ServiceAnnotation) else 'field'}"
     option = options.uninterpreted_option.add(identifier_value=value.name)
-    option.name.add(name_part=SERVICE_TYPE_NAME if isinstance(value, ServiceAnnotation) else FIELD_TYPE_NAME, is_extension=True)
+    option.name.add(name_part=name, is_extension=True)
+    if not by_name:
+        encoded = annotation_bytes(option)
+        options.ClearField("uninterpreted_option")
+        options.MergeFromString(encoded)
 
 
 def a_file(

@@ -1,15 +1,11 @@
 """The discovery response of the seed era, read into the model."""
 
-from typing import Any
-
 import pytest
 from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorProto, FileDescriptorSet
-from google.protobuf.descriptor_pool import DescriptorPool
 
+from perdure.codec.descriptors.annotations import FieldAnnotation, ServiceAnnotation, annotation_of
 from perdure.deployments.errors import BadDiscoveryResponse, BidirectionalUnsupported, DiscoveryError, ServiceUnusable
 from perdure.deployments.manifest import Discovered
-from perdure.deployments.seed.annotations import FieldAnnotation, ServiceAnnotation, field_annotation, service_annotation
-from perdure.deployments.seed.descriptors import mended
 from perdure.deployments.seed.manifest import parse_seed_manifest
 from perdure.model.deployment import InstanceType, ProtobufMethod, ProtocolMode
 from perdure.model.target import HandlerType, ServiceType
@@ -98,12 +94,20 @@ def test_a_definition_that_cannot_be_served_is_refused_with_its_code(file: FileD
     assert refused.value.hint
 
 
+def a_broken_file() -> FileDescriptorProto:
+    """A file with a method whose request is nowhere."""
+    file = a_file()
+    file.service[0].method[0].input_type = ".shop.Nothing"
+    return file
+
+
 @pytest.mark.parametrize(
     ("body", "error"),
     [
         (b"\xff\xff", BadDiscoveryResponse),
         (a_response(a_file(), mode=7), BadDiscoveryResponse),
         (a_response(a_file(), services=["shop.Other"]), ServiceUnusable),
+        (a_response(a_broken_file()), ServiceUnusable),
         (b"\x12\x09shop.Cart", ServiceUnusable),
     ],
 )
@@ -118,60 +122,12 @@ def test_a_function_must_not_want_streams() -> None:
         parse(a_response(a_file()), is_lambda=True)
 
 
-def in_pool(files: FileDescriptorSet) -> DescriptorPool:
-    pool = DescriptorPool()
-    for file in files.file:
-        pool.AddSerializedFile(file.SerializeToString())
-    return pool
-
-
-def a_damaged_file() -> FileDescriptorProto:
-    """Without all that the SDK takes for a default: labels, the type double, the first oneof's members, the number 0."""
-    file = FileDescriptorProto(name="d.proto", syntax="proto3", dependency=["google/protobuf/struct.proto"])
-    message = file.message_type.add(name="M")
-    message.field.add(name="ratio", number=1)
-    message.field.add(name="value", number=2, type=11, type_name=".google.protobuf.Value")
-    message.field.add(name="later", number=3, type=5, oneof_index=1)
-    message.oneof_decl.add(name="first")
-    message.oneof_decl.add(name="second")
-    file.enum_type.add(name="E").value.add(name="ZERO")
-    return file
-
-
-def test_damaged_descriptors_are_mended_until_a_pool_takes_them() -> None:
-    files = mended(FileDescriptorSet(file=[a_damaged_file(), FileDescriptorProto(name="google/protobuf/struct.proto")]))
-    message = in_pool(files).FindMessageTypeByName("M")
-    ratio = message.fields_by_name["ratio"]
-    assert (ratio.type, ratio.is_repeated) == (FieldDescriptorProto.TYPE_DOUBLE, False)
-    assert [oneof.name for oneof in message.oneofs] == ["second"]
-    assert [field.name for field in message.oneofs[0].fields] == ["later"]
-    assert mended(FileDescriptorSet.FromString(files.SerializeToString())) == files
-
-
-def test_an_optional_field_gets_its_oneof_back() -> None:
-    file = FileDescriptorProto(name="o.proto", syntax="proto3")
-    message = file.message_type.add(name="M")
-    message.field.add(name="maybe", number=1, type=5, proto3_optional=True)
-    message.oneof_decl.add(name="_maybe")
-    assert in_pool(mended(FileDescriptorSet(file=[file]))).FindMessageTypeByName("M").fields_by_name["maybe"].has_presence
-
-
-def test_annotations_by_name_become_extensions_that_every_reader_knows() -> None:
-    files = FileDescriptorSet.FromString(parse(a_response(a_file())).descriptor_set)
-    (file,) = [each for each in files.file if each.name == "shop.proto"]
+def test_what_is_kept_of_descriptors_is_mended() -> None:
+    kept = FileDescriptorSet.FromString(parse(a_response(a_file())).descriptor_set)
+    (file,) = [each for each in kept.file if each.name == "shop.proto"]
     assert not file.service[0].options.uninterpreted_option
-    assert service_annotation(file.service[0].options) is ServiceAnnotation.KEYED
-    assert field_annotation(file.message_type[0].field[0].options) is FieldAnnotation.KEY
-    names = [each.name for each in files.file]
-    assert names.index("google/protobuf/descriptor.proto") < names.index("dev/restate/ext.proto") < names.index("shop.proto")
-    in_pool(files)
-
-
-@pytest.mark.parametrize("order", [("a", "b"), ("b", "a")])
-def test_files_that_import_each_other_do_not_hang(order: tuple[str, ...]) -> None:
-    other: dict[str, Any] = {"a": "b", "b": "a"}
-    files = [FileDescriptorProto(name=name, dependency=[other[name]]) for name in order]
-    assert {file.name for file in mended(FileDescriptorSet(file=files)).file} == {"a", "b"}
+    assert annotation_of(file.service[0].options) == ServiceAnnotation.KEYED
+    assert annotation_of(file.message_type[0].field[0].options) == FieldAnnotation.KEY
 
 
 def test_a_key_may_have_another_number_in_every_method() -> None:

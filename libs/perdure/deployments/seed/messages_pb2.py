@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'perdure/deployments/seed/messages.proto\x12\x18perdure.deployments.seed\x1a google/protobuf/descriptor.proto\"o\n\x11\x44iscoveryResponse\x12\x31\n\x05\x66iles\x18\x01 \x01(\x0b\x32\".google.protobuf.FileDescriptorSet\x12\x10\n\x08services\x18\x02 \x03(\t\x12\x15\n\rprotocol_mode\x18\x05 \x01(\r\"m\n\x0b\x41nnotations\x12\x18\n\textension\x18\xa2\x90\x03 \x01(\x05H\x00\x88\x01\x01\x12\x36\n\x07\x62y_name\x18\xe7\x07 \x03(\x0b\x32$.google.protobuf.UninterpretedOptionB\x0c\n\n_extensionb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'perdure/deployments/seed/messages.proto\x12\x18perdure.deployments.seed\x1a google/protobuf/descriptor.proto\"o\n\x11\x44iscoveryResponse\x12\x31\n\x05\x66iles\x18\x01 \x01(\x0b\x32\".google.protobuf.FileDescriptorSet\x12\x10\n\x08services\x18\x02 \x03(\t\x12\x15\n\rprotocol_mode\x18\x05 \x01(\rb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,6 +34,4 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_DISCOVERYRESPONSE']._serialized_start=103
   _globals['_DISCOVERYRESPONSE']._serialized_end=214
-  _globals['_ANNOTATIONS']._serialized_start=216
-  _globals['_ANNOTATIONS']._serialized_end=325
 # @@protoc_insertion_point(module_scope)

@@ -16,11 +16,3 @@ class DiscoveryResponse(_message.Message):
     services: _containers.RepeatedScalarFieldContainer[str]
     protocol_mode: int
     def __init__(self, files: _Optional[_Union[_descriptor_pb2.FileDescriptorSet, _Mapping]] = ..., services: _Optional[_Iterable[str]] = ..., protocol_mode: _Optional[int] = ...) -> None: ...
-
-class Annotations(_message.Message):
-    __slots__ = ("extension", "by_name")
-    EXTENSION_FIELD_NUMBER: _ClassVar[int]
-    BY_NAME_FIELD_NUMBER: _ClassVar[int]
-    extension: int
-    by_name: _containers.RepeatedCompositeFieldContainer[_descriptor_pb2.UninterpretedOption]
-    def __init__(self, extension: _Optional[int] = ..., by_name: _Optional[_Iterable[_Union[_descriptor_pb2.UninterpretedOption, _Mapping]]] = ...) -> None: ...
