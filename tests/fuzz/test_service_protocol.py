@@ -19,12 +19,13 @@ from perdure.model import journal
 from perdure.model.journal import CompletionType
 from perdure.model.result import Failure, Success, Void
 from tests.unit.codec import entries
+from tests.unit.codec import test_service_protocol_seed as seed
 from tests.unit.codec.entries import Server
 from tests.unit.codec.test_service_protocol_entries import ENTRIES
 
-VERSIONS: Final = range(1, 8)
+VERSIONS: Final = range(8)  # 0 is the seed era's
 BATCH: Final = 150
-EXAMPLES: Final = 100  # of each version: 7 * 100 * 150 inputs
+EXAMPLES: Final = 100  # of each version: 8 * 100 * 150 inputs
 GROWTH_KIB_MAX: Final = 64 * 1024
 MESSAGE_BYTES_MAX: Final = 4 * 1024
 
@@ -53,7 +54,12 @@ OLD: Final = [
 ]
 
 
+SEED: Final = [*(sent for sent, _ in seed.ENTRIES), *seed.KEPT, entries.suspension(1, 2, 3), entries.END]
+
+
 def corpus(version: int) -> list[bytes]:
+    if version == 0:
+        return SEED
     return OLD if version < 4 else [*(AttemptEncoder(version).entry(command) for command in COMMANDS), *CONTROL]
 
 

@@ -162,7 +162,7 @@ def test_a_start_carries_all_that_the_attempt_is_told() -> None:
         ((7, 7), 6, None),
         ((1, 4), 6, 4),
         ((1, 1), 6, 1),
-        ((0, 0), 6, None),
+        ((0, 0), 6, 0),
         ((1, 99), 6, 6),
         ((5, 7), 5, 5),
     ],

@@ -1,14 +1,16 @@
 """The codec of an attempt, by protocol version. Callers see one interface and one model of the journal, whatever the version."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple, Protocol
 
 from perdure.base.ids import InvocationId
 from perdure.codec.service_protocol.decoder import AttemptDecoder
 from perdure.codec.service_protocol.encoder import AttemptEncoder
-from perdure.codec.service_protocol.entries import EntryDecoder, EntryEncoder, Ledger
+from perdure.codec.service_protocol.entries import EntryDecoder, EntryEncoder, Ledger, NumberedDialect
+from perdure.codec.service_protocol.entries.dialect import Dialect
 from perdure.codec.service_protocol.events import AttemptEvent
-from perdure.codec.service_protocol.versions import COMMANDS_VERSION_MIN, VERSION_MAX, VERSION_MIN
+from perdure.codec.service_protocol.seed import SeedDialect
+from perdure.codec.service_protocol.versions import COMMANDS_VERSION_MIN, SEED_VERSION, VERSION_MAX, VERSION_MIN
 from perdure.model.journal import Entry, Notification
 
 
@@ -59,16 +61,22 @@ class Codec(NamedTuple):
 
 _ENCODERS: Final = {version: AttemptEncoder(version) for version in range(COMMANDS_VERSION_MIN, VERSION_MAX + 1)}
 
+_DIALECTS: Final[Mapping[int, Dialect]] = {
+    SEED_VERSION: SeedDialect(),
+    **{version: NumberedDialect(version) for version in range(VERSION_MIN, COMMANDS_VERSION_MIN)},
+}
+
 
 def codec_for(version: int, *, message_bytes_max: int) -> Codec:
     """Return the codec of a new attempt.
 
     Args:
-        version: 1 to 7, as pinned or negotiated.
+        version: 1 to 7, as pinned or negotiated; 0 is the seed era's.
         message_bytes_max: See `AttemptDecoder`.
     """
-    assert VERSION_MIN <= version <= VERSION_MAX
+    assert SEED_VERSION <= version <= VERSION_MAX
     if version >= COMMANDS_VERSION_MIN:
         return Codec(_ENCODERS[version], AttemptDecoder(version, message_bytes_max=message_bytes_max))
     ledger = Ledger()
-    return Codec(EntryEncoder(version, ledger), EntryDecoder(ledger, message_bytes_max=message_bytes_max))
+    dialect = _DIALECTS[version]
+    return Codec(EntryEncoder(dialect, ledger), EntryDecoder(dialect, ledger, message_bytes_max=message_bytes_max))

@@ -13,6 +13,7 @@ from perdure.codec.descriptors.annotations import EXT_FILE, FieldAnnotation, Ser
 from perdure.codec.descriptors.errors import BadDescriptors, UnknownSymbol
 from perdure.codec.descriptors.pool import AnnotatedField, Descriptors, MethodDescriptor
 from perdure.codec.descriptors.repair import mended
+from perdure.codec.service_protocol.versions import SEED_VERSION
 from perdure.deployments.errors import (
     AnnotationRepeated,
     BadDiscoveryResponse,
@@ -26,9 +27,6 @@ from perdure.deployments.manifest import Discovered
 from perdure.deployments.seed import messages_pb2 as wire
 from perdure.model.deployment import Handler, InstanceType, ProtobufMethod, ProtocolMode, Service
 from perdure.model.target import HandlerType, ServiceType
-
-PROTOCOL_VERSION: Final = 0
-"""What the model calls the service protocol of the seed era, which has no number of its own in discovery."""
 
 _MODES: Final = {0: ProtocolMode.BIDI_STREAM, 1: ProtocolMode.REQUEST_RESPONSE}
 _INSTANCE_TYPES: Final[dict[int, InstanceType]] = {
@@ -66,8 +64,8 @@ def parse_seed_manifest(body: bytes, *, http_version: str, sdk_version: str | No
     return Discovered(
         protocol_mode=mode,
         http_version=http_version,
-        protocol_version_min=PROTOCOL_VERSION,
-        protocol_version_max=PROTOCOL_VERSION,
+        protocol_version_min=SEED_VERSION,
+        protocol_version_max=SEED_VERSION,
         services=services,
         sdk_version=sdk_version,
         descriptor_set=descriptor_set,

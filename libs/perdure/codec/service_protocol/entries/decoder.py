@@ -1,4 +1,4 @@
-"""What a deployment sends during an attempt of the versions 1 to 3: bytes in, events out.
+"""What a deployment sends during an attempt whose journal is a list of entries: bytes in, events out.
 
 Source: shared/spec/service-protocol.md, section 8. Holds at most one incomplete frame, and what `Ledger` holds.
 """
@@ -9,14 +9,10 @@ from google.protobuf.message import DecodeError
 
 from perdure.base.errors import RemoteProtocolError
 from perdure.base.ids import CANCEL_SIGNAL
-from perdure.codec.service_protocol import messages_pb2 as shared
-from perdure.codec.service_protocol.entries import messages_pb2 as wire
-from perdure.codec.service_protocol.entries.commands import DECODERS
+from perdure.codec.service_protocol.entries.dialect import Dialect
 from perdure.codec.service_protocol.entries.kept import keep
 from perdure.codec.service_protocol.entries.ledger import CASCADE_NAME, Ledger, Mark, completion_id_of, signal_of
-from perdure.codec.service_protocol.entries.results import decode_outcome
-from perdure.codec.service_protocol.entries.types import CUSTOM_TYPE_MIN, EntryType, entry_name_of
-from perdure.codec.service_protocol.errors import attempt_error
+from perdure.codec.service_protocol.entries.types import EntryType
 from perdure.codec.service_protocol.events import AttemptEvent, CommandSent, Ended, Failed, RunProposed, Suspended
 from perdure.codec.service_protocol.frames import FRAME_SLACK_BYTES, FrameDecoder
 from perdure.model.journal import Future, Run, RunProposal, SendSignal
@@ -31,12 +27,14 @@ class EntryDecoder:
     What follows the terminal frame is ignored.
 
     Args:
+        dialect: The protocol of the attempt.
         ledger: Shared with the encoder of the attempt.
         message_bytes_max: A message may be this large and `FRAME_SLACK_BYTES` more.
     """
 
-    def __init__(self, ledger: Ledger, *, message_bytes_max: int) -> None:
-        self._frames = FrameDecoder(payload_bytes_max=message_bytes_max + FRAME_SLACK_BYTES, name_of=entry_name_of)
+    def __init__(self, dialect: Dialect, ledger: Ledger, *, message_bytes_max: int) -> None:
+        self._frames = FrameDecoder(payload_bytes_max=message_bytes_max + FRAME_SLACK_BYTES, name_of=dialect.name_of)
+        self._dialect = dialect
         self._ledger = ledger
         self._has_ended = False
 
@@ -46,21 +44,19 @@ class EntryDecoder:
         return self._has_ended
 
     def receive(self, data: bytes) -> list[AttemptEvent]:
-        """Return the events that `data` completes, in order; before them, cancellations that are to be passed on.
+        """Return the events that `data` completes, in order; before them, cancellations that are to be passed on, even with no data.
 
         Raises:
             RemoteProtocolError: The deployment broke the protocol; the attempt is over.
         """
         if self._has_ended:
             return []
-        events: list[AttemptEvent] = []
+        events = self._pass_on()
         for code, wants_ack, payload in self._frames.receive(data):
-            if self._ledger.to_cancel:
-                events += self._pass_on()
             try:
                 events += self._decode(code, wants_ack, payload)
             except DecodeError:
-                raise RemoteProtocolError(f"message {entry_name_of(code)} of {len(payload)} bytes is not valid protobuf") from None
+                raise RemoteProtocolError(f"message {self._dialect.name_of(code)} of {len(payload)} bytes is not valid protobuf") from None
             if self._has_ended:
                 break
         return events
@@ -72,8 +68,8 @@ class EntryDecoder:
         return [CommandSent(SendSignal(callee, CANCEL_SIGNAL, None, Void(), CASCADE_NAME)) for callee in callees]
 
     def _decode(self, code: int, wants_ack: bool, payload: bytes) -> list[AttemptEvent]:
-        ledger = self._ledger
-        decode = DECODERS.get(code)
+        ledger, dialect = self._ledger, self._dialect
+        decode = dialect.decoders.get(code)
         if decode is not None:
             index = ledger.add()
             command = decode(payload, index, ledger)
@@ -84,17 +80,14 @@ class EntryDecoder:
             # The encoder must see when it becomes durable: before a cancellation, or after it.
             ledger.waiters.add(index)
             return [CommandSent(command, wants_ack=True)]
-        if code == EntryType.RUN:
-            return self._decode_run(payload)
-        if code == EntryType.GET_CALL_INVOCATION_ID or code >= CUSTOM_TYPE_MIN:
-            return self._keep(code, wants_ack, payload)
-        return [self._control(code, payload)]
+        run = dialect.decode_run(code, payload)
+        if run is not None:
+            return self._decode_run(*run)
+        return self._keep(code, wants_ack, payload) if dialect.is_kept(code) else [self._control(code, payload)]
 
-    def _decode_run(self, payload: bytes) -> list[AttemptEvent]:
+    def _decode_run(self, name: str, outcome: Outcome | None) -> list[AttemptEvent]:
         index = self._ledger.add()
         self._ledger.acks_wanted.add(index)
-        name = wire.Named.FromString(payload).name
-        outcome = decode_outcome(payload)
         if outcome is None:
             return self._run(index, Mark.EMPTY_RUN, name, Success(b""))
         return self._run(index, Mark.ENTRY, name, outcome)
@@ -103,9 +96,8 @@ class EntryDecoder:
         index = self._ledger.add()
         if wants_ack:
             self._ledger.acks_wanted.add(index)
-        if code == EntryType.GET_CALL_INVOCATION_ID:
-            wire.GetCallInvocationId.FromString(payload)  # so that what is kept can be read
-        return self._run(index, Mark.KEPT, entry_name_of(code), keep(code, payload))
+        self._dialect.call_asked_for(code, payload)  # so that what is kept can be read
+        return self._run(index, Mark.KEPT, self._dialect.name_of(code), keep(code, payload))
 
     def _run(self, index: int, mark: Mark, name: str, outcome: Outcome) -> list[AttemptEvent]:
         completion_id = mark | index
@@ -119,23 +111,21 @@ class EntryDecoder:
                 self._has_ended = True
                 return Ended()
             case EntryType.SUSPENSION:
-                future = self._future(wire.Suspension.FromString(payload))
+                future = self._future(self._dialect.decode_suspension(payload))
                 self._has_ended = True
                 return Suspended(future)
             case EntryType.ERROR:
-                # Its fields are those of later versions, but that it names an entry where they name a command.
-                message = shared.Error.FromString(payload)
+                error = self._dialect.decode_error(payload, self._ledger)
                 self._has_ended = True
-                index = self._ledger.command_of(message.related_command_index) if message.HasField("related_command_index") else None
-                return Failed(attempt_error(message, name_of=entry_name_of, command_index=index))
+                return Failed(error)
             case _ if code in _SERVER_SENDS:
-                raise RemoteProtocolError(f"message {entry_name_of(code)}, which only the server sends")
+                raise RemoteProtocolError(f"message {self._dialect.name_of(code)}, which only the server sends")
             case _:
-                raise RemoteProtocolError(f"message of unknown type {entry_name_of(code)}")
+                raise RemoteProtocolError(f"message of unknown type {self._dialect.name_of(code)}")
 
-    def _future(self, message: wire.Suspension) -> Future:
+    def _future(self, indexes: list[int]) -> Future:
         """Return what any one of the entries resolves, or a cancellation that the handler does not know of."""
-        indexes, ledger = message.entry_indexes, self._ledger
+        ledger = self._ledger
         if not indexes:
             raise RemoteProtocolError("message Suspension that waits for nothing")
         signals = tuple(signal_of(index) for index in indexes if index in ledger.awakeables)

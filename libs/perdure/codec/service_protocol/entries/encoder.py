@@ -1,40 +1,24 @@
-"""What the server sends during an attempt of the versions 1 to 3: the start, entries with their results, completions, acknowledgements.
+"""What the server sends during an attempt whose journal is a list of entries.
+
+That is the start, entries with their results, completions and acknowledgements.
 
 Source: shared/spec/service-protocol.md, section 8.
 """
 
 from collections.abc import Sequence
-from typing import Any, Final, cast
+from typing import Final
 
 from perdure.base.errors import LocalProtocolError
 from perdure.base.ids import AWAKEABLE_OFFSET, CANCEL_SIGNAL, InvocationId
-from perdure.codec.service_protocol import messages_pb2 as shared
-from perdure.codec.service_protocol.entries import messages_pb2 as wire
-from perdure.codec.service_protocol.entries.commands import ENCODERS
+from perdure.codec.service_protocol.entries.dialect import Dialect, Start
 from perdure.codec.service_protocol.entries.kept import kept
 from perdure.codec.service_protocol.entries.ledger import CASCADE_NAME, Ledger, Mark, completion_id_of, index_of, mark_of
-from perdure.codec.service_protocol.entries.results import encode_result
-from perdure.codec.service_protocol.entries.types import EntryType, encode_entry_frame
+from perdure.codec.service_protocol.entries.types import encode_entry_frame
 from perdure.codec.service_protocol.entries.waits import Waits
-from perdure.codec.service_protocol.versions import content_type_of
-from perdure.model.journal import (
-    Command,
-    CompleteAwakeable,
-    Completion,
-    CompletionType,
-    Entry,
-    GetEagerState,
-    GetEagerStateKeys,
-    Notification,
-    Output,
-    Run,
-    SendSignal,
-    Signal,
-)
-from perdure.model.result import Failure, InvocationIdResult, Outcome, Result, StateKeys, Success, Void
+from perdure.model.journal import Command, Completion, CompletionType, Entry, Notification, Run, SendSignal, Signal
+from perdure.model.result import Failure, InvocationIdResult, Outcome, Result, Success, Void
 
 CANCELED: Final = Failure(409, "canceled")
-_HAS_RETRY_COUNT_MIN: Final = 2
 _Answers = list[tuple[int, Result]]
 
 
@@ -45,18 +29,18 @@ class EntryEncoder:
     there, and then everything.
 
     Args:
-        version: The protocol version of the attempt, 1 to 3.
+        dialect: The protocol of the attempt.
         ledger: Shared with the decoder of the attempt.
     """
 
-    def __init__(self, version: int, ledger: Ledger) -> None:
-        self.content_type = content_type_of(version)
-        self._has_retry_count = version >= _HAS_RETRY_COUNT_MIN
+    def __init__(self, dialect: Dialect, ledger: Ledger) -> None:
+        self.content_type = dialect.content_type
+        self._dialect = dialect
         self._ledger = ledger
-        self._start = shared.Start()
+        self._start: Start
         self._known: list[Entry] = []
         self._known_entries = 0
-        self._waits = Waits()
+        self._waits = Waits(keeps_cancellation=dialect.keeps_cancellation)
         self._early: dict[int, Outcome] = {}
         """Results of awakeables whose entry is still on its way."""
 
@@ -76,19 +60,18 @@ class EntryEncoder:
     ) -> bytes:
         """Take the start of an attempt, which leaves with the last of `known_entries` entries of the journal.
 
-        Later versions tell `random_seed` and `idempotency_key`, these do not.
+        Later protocols tell `random_seed` and `idempotency_key`, these do not.
         """
         assert known_entries > 0, "a journal begins with the input"
-        message = self._start
-        message.id = invocation_id
-        message.debug_id = debug_id
-        message.partial_state = is_state_partial
-        message.key = key
-        if self._has_retry_count:
-            message.retry_count_since_last_stored_entry = retry_count
-            message.duration_since_last_stored_entry = since_last_entry_ms
-        for name, value in state:
-            message.state_map.add(key=name, value=value)
+        self._start = Start(
+            invocation_id=invocation_id,
+            debug_id=debug_id,
+            state=list(state),
+            is_state_partial=is_state_partial,
+            key=key,
+            retry_count=retry_count,
+            since_last_entry_ms=since_last_entry_ms,
+        )
         self._known_entries = known_entries
         return b""
 
@@ -104,12 +87,12 @@ class EntryEncoder:
         """Return the frames of what a notification means to the deployment, which may be none."""
         if isinstance(notification, Completion) and notification.completion_type is CompletionType.RUN:
             return self._run_journaled(notification)
-        return _completions(self._answers(notification))
+        return self._completions(self._answers(notification))
 
     def command_ack(self, index: int) -> bytes:
         """Note that the command with this index among commands is durable; return what the deployment is told of it."""
         entry_index = self._ledger.entry_of(index)
-        frames = _completions(self._durable(entry_index)) if entry_index in self._ledger.waiters else b""
+        frames = self._completions(self._durable(entry_index)) if entry_index in self._ledger.waiters else b""
         return frames + self._ack(entry_index)
 
     def proposal_ack(self, completion_id: int) -> bytes:
@@ -121,23 +104,22 @@ class EntryEncoder:
         if index not in wanted:
             return b""
         wanted.remove(index)
-        return encode_entry_frame(EntryType.ENTRY_ACK, wire.EntryAck(entry_index=index).SerializeToString())
+        return self._dialect.encode_ack(index)
 
     def _run_journaled(self, completion: Completion) -> bytes:
         index = index_of(completion.completion_id)
         frames = self._ack(index)
         if mark_of(completion.completion_id) == Mark.KEPT:
             answer = self._answer_of_kept(completion.result)
-            frames += b"" if answer is None else _completions([(index, answer)])
+            frames += b"" if answer is None else self._completions([(index, answer)])
         return frames
 
     def _answer_of_kept(self, result: Result) -> Result | None:
         """Return the answer to a kept entry that asks for one."""
         assert isinstance(result, Success)
-        code, payload = kept(result.value)
-        if code != EntryType.GET_CALL_INVOCATION_ID:
+        call_index = self._dialect.call_asked_for(*kept(result.value))
+        if call_index is None:
             return None
-        call_index = wire.GetCallInvocationId.FromString(payload).call_entry_index
         callee = self._ledger.callees.get(call_index)
         return Failure(400, f"entry {call_index} is no call") if callee is None else InvocationIdResult(callee)
 
@@ -165,7 +147,7 @@ class EntryEncoder:
         ledger, number = self._ledger, signal.signal_index
         if number == CANCEL_SIGNAL:
             ledger.is_cancelled = True
-            return [(index, self._cancel(index)) for index in self._waits.cancel()]
+            return self._cancel_all()
         if number is None or number < AWAKEABLE_OFFSET:
             return []
         index = number - AWAKEABLE_OFFSET
@@ -175,6 +157,13 @@ class EntryEncoder:
         if index >= ledger.entry_count:
             self._early.setdefault(index, result)
         return []
+
+    def _cancel_all(self) -> _Answers:
+        if self._dialect.cancels_calls:
+            return [(index, self._cancel(index)) for index in self._waits.cancel()]
+        callees = self._ledger.callees
+        self._ledger.to_cancel += [callees[index] for index in self._waits if index in callees]
+        return [(index, self._cancel(index)) for index in self._waits.cancel(spared=callees)]
 
     def _cancel(self, index: int) -> Failure:
         ledger = self._ledger
@@ -201,8 +190,7 @@ class EntryEncoder:
                 results[index_of(entry.completion_id)] = entry.result
             else:
                 results.update(self._answers(entry))
-        self._start.known_entries = len(entries)
-        frames = [encode_entry_frame(EntryType.START, self._start.SerializeToString())]
+        frames = [self._dialect.encode_start(self._start, len(entries))]
         frames += [self._encode_entry(entry, results.get(index)) for index, entry in enumerate(entries)]
         return b"".join(frames)
 
@@ -230,28 +218,29 @@ class EntryEncoder:
     def _encode_entry(self, command: Command, result: Result | None) -> bytes:
         if isinstance(command, Run):
             return self._encode_run(command, result)
-        own = _own_result(command)
-        # The row fits the entry's type by construction of the table.
-        code, encode = ENCODERS[type(command)]
-        payload = encode(cast("Any", command)).SerializeToString()
-        if own is not None or result is not None:
-            payload += encode_result(cast("Result", own or result))
-        return encode_entry_frame(code, payload, is_completed=result is not None or isinstance(command, GetEagerState | GetEagerStateKeys))
+        code, payload, is_completed = self._dialect.encode_command(command)
+        if result is not None:
+            payload += self._dialect.encode_result(result)
+        return encode_entry_frame(code, payload, is_completed=is_completed or result is not None)
 
     def _encode_run(self, command: Run, result: Result | None) -> bytes:
-        mark = mark_of(command.completion_id)
+        dialect, mark = self._dialect, mark_of(command.completion_id)
         if mark == Mark.KEPT:
             assert isinstance(result, Success)
             code, payload = kept(result.value)
             answer = self._answer_of_kept(result)
-            payload += b"" if answer is None else encode_result(answer)
-            return encode_entry_frame(code, payload, is_completed=answer is not None)
-        payload = wire.Named(name=command.name).SerializeToString()
-        if result is not None and mark != Mark.EMPTY_RUN:
-            payload += encode_result(result)
-        if mark == Mark.AWAKEABLE:
-            return encode_entry_frame(EntryType.AWAKEABLE, payload, is_completed=result is not None)
-        return encode_entry_frame(EntryType.RUN, payload)
+        elif mark == Mark.AWAKEABLE:
+            code, payload = dialect.encode_awakeable(command.name)
+            answer = result
+        else:
+            code, payload = dialect.encode_run(command.name, None if mark == Mark.EMPTY_RUN else result)
+            answer = None
+        return encode_entry_frame(
+            code, payload if answer is None else payload + dialect.encode_result(answer), is_completed=answer is not None
+        )
+
+    def _completions(self, answers: _Answers) -> bytes:
+        return b"".join(self._dialect.encode_completion(index, result) for index, result in answers)
 
 
 def _whole_runs(known: list[Entry]) -> set[int]:
@@ -264,17 +253,3 @@ def _whole_runs(known: list[Entry]) -> set[int]:
         elif isinstance(entry, Completion) and entry.completion_type is CompletionType.RUN and entry.completion_id in begun:
             whole.add(begun[entry.completion_id])
     return whole
-
-
-def _completions(answers: _Answers) -> bytes:
-    return b"".join(
-        encode_entry_frame(EntryType.COMPLETION, wire.Completion(entry_index=index).SerializeToString() + encode_result(result))
-        for index, result in answers
-    )
-
-
-def _own_result(command: Command) -> Result | None:
-    """Return the result that is part of a command."""
-    if isinstance(command, Output | CompleteAwakeable | GetEagerState):
-        return command.result
-    return StateKeys(command.keys) if isinstance(command, GetEagerStateKeys) else None

@@ -1,10 +1,17 @@
-"""Who waits, and whom a cancellation reaches. Source: shared/spec/service-protocol.md, section 8."""
+"""Who waits, and whom a cancellation reaches. Source: shared/spec/service-protocol.md, section 8; shared/spec/seed-era.md, 9.5."""
+
+from collections.abc import Container, Iterator
 
 
 class Waits:
-    """Entries that can be cancelled, by index, in the order of the journal: each is answered once, or cancelled."""
+    """Entries that can be cancelled, by index, in the order of the journal: each is answered once, or cancelled.
 
-    def __init__(self) -> None:
+    Args:
+        keeps_cancellation: Whether a cancellation that finds nobody reaches the next one that will wait.
+    """
+
+    def __init__(self, *, keeps_cancellation: bool) -> None:
+        self._keeps_cancellation = keeps_cancellation
         self._waiting: dict[int, None] = {}
         self._answered: set[int] = set()
         self._cancels_next = False
@@ -28,10 +35,14 @@ class Waits:
         self._waiting.pop(index, None)
         return True
 
-    def cancel(self) -> list[int]:
-        """Cancel all that wait, or the next one that will; return them."""
-        cancelled = list(self._waiting)
-        self._waiting.clear()
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._waiting)
+
+    def cancel(self, *, spared: Container[int] = ()) -> list[int]:
+        """Cancel all that wait but for those spared, or the next one that will; return them."""
+        cancelled = [index for index in self._waiting if index not in spared]
+        for index in cancelled:
+            del self._waiting[index]
         self._answered.update(cancelled)
-        self._cancels_next = not cancelled
+        self._cancels_next = self._keeps_cancellation and not cancelled
         return cancelled
