@@ -13,10 +13,11 @@ from perdure.base.errors import RemoteProtocolError
 from perdure.base.ids import format_invocation_id
 from perdure.codec.service_protocol import Codec
 from perdure.codec.service_protocol.events import AttemptEvent, AwaitingOn, CommandSent, Failed, RunProposed, Suspended
+from perdure.codec.service_protocol.versions import SEED_VERSION
 from perdure.deployments.interface import DeploymentClient, Exchange, ExchangeFailure, FailureKind, HeaderList
 from perdure.model.deployment import Deployment, ProtocolMode
 from perdure.model.invocation import AttemptTimings, Pin
-from perdure.model.journal import AttemptError, Call, Completion, ErrorBehavior, Notification, OneWayCall
+from perdure.model.journal import AttemptError, Call, Completion, ErrorBehavior, Notification, OneWayCall, Signal
 from perdure.registry.options import EffectiveOptions
 from perdure.registry.schema import Schema
 from services.invoker.calls import CallResolver
@@ -140,6 +141,7 @@ class Attempt:
         if not self._is_duplex:
             self._end_request()
         self._watch()
+        self._pass_on()
 
     def _start_frame(self, text_id: str, known: int, now_ms: int) -> bytes:
         live, record = self.live, self.live.record
@@ -188,6 +190,8 @@ class Attempt:
             self._exchange.send(encoder.proposal_ack(notification.completion_id))
         else:
             self._exchange.send(encoder.notification(notification))
+            if type(notification) is Signal:
+                self._pass_on()
 
     def acknowledge(self, command_index: int) -> None:
         """Tell the handler that a command is durable."""
@@ -278,12 +282,20 @@ class Attempt:
         if terminal is not None and not self.is_done:
             self._finish(terminal, pin)
 
+    def _pass_on(self) -> None:
+        """Take what is due without a word of the deployment: cancellations that its protocol leaves to the server to pass on."""
+        due = self._decoder.receive(b"")
+        if due:
+            self._take(due)
+
     def _item(self, sent: CommandSent, offset: int) -> facts.AttemptItem:
         command = sent.command
         if not isinstance(command, Call | OneWayCall):
             return facts.CommandSent(command, sent.wants_ack)
         index = self.live.record.command_count + offset
-        return self._host.resolver.resolve(self._host.schema, self.live, command, wants_ack=sent.wants_ack, command_index=index)
+        return self._host.resolver.resolve(
+            self._host.schema, self.live, command, wants_ack=sent.wants_ack, command_index=index, is_seed=self.plan.version == SEED_VERSION
+        )
 
     def _finish(self, terminal: AttemptEvent, pin: Pin) -> None:
         live = self.live

@@ -8,7 +8,9 @@ import msgspec
 from perdure.base import ids
 from perdure.base.clock import Clock, Random
 from perdure.base.ids import InvocationId
-from perdure.model.deployment import Handler, Service
+from perdure.codec.descriptors.errors import BadMessage
+from perdure.codec.descriptors.keys import key_of
+from perdure.model.deployment import Handler, InstanceType, Service
 from perdure.model.invocation import Source
 from perdure.model.journal import Call, CallTarget, OneWayCall
 from perdure.model.target import HandlerType, ServiceType, Target
@@ -29,17 +31,22 @@ class CallResolver:
         self._random = random
 
     def resolve(
-        self, schema: Schema, live: Live, command: Call | OneWayCall, *, wants_ack: bool, command_index: int
+        self, schema: Schema, live: Live, command: Call | OneWayCall, *, wants_ack: bool, command_index: int, is_seed: bool = False
     ) -> CallResolved | RefusedItem:
-        """Return the call with its callee, or why the attempt fails."""
+        """Return the call with its callee, or why the attempt fails.
+
+        Args:
+            is_seed: Whether the caller is of the seed era.
+        """
         try:
             service, handler = _callee(schema, command.target)
+            key = _key(service, handler, command, is_seed=is_seed)
         except CommandRefused as refusal:
             return RefusedItem(error_of(refusal, command, command_index))
         target = Target(
             service=service.name,
             handler=handler.name,
-            key=command.target.key if service.service_type.is_keyed else None,
+            key=key,
             handler_type=handler.handler_type,
             is_workflow=service.service_type is ServiceType.WORKFLOW,
         )
@@ -75,3 +82,27 @@ def _callee(schema: Schema, target: CallTarget) -> tuple[Service, Handler]:
     if target.idempotency_key is not None and not target.idempotency_key:
         raise CommandRefused("the idempotency key provided in the request is empty", "RT0017")
     return service, handler
+
+
+def _key(service: Service, handler: Handler, command: Call | OneWayCall, *, is_seed: bool) -> str | None:
+    """Return the key of the callee: that of the target, or for a protobuf service that within the request.
+
+    Source: shared/spec/seed-era.md, 3.2; docs/reference/seed-era.md.
+    """
+    if service.instance_type is None:
+        if is_seed:
+            text = f"'{service.name}' is no protobuf service: its handlers cannot be called by those of protobuf services"
+            raise CommandRefused(text, "RT0017")
+        return command.target.key if service.service_type.is_keyed else None
+    if service.instance_type is InstanceType.UNKEYED:
+        return None
+    assert handler.method is not None, "a protobuf service has methods"
+    if handler.method.key_field is None:
+        return ""
+    try:
+        key = key_of(command.parameter, handler.method.key_field).decode()
+    except (BadMessage, UnicodeDecodeError) as error:
+        raise CommandRefused(f"the request of '{service.name}/{handler.name}' has no key: {error}", "RT0017") from None
+    if command.target.key not in ("", key):
+        raise CommandRefused(f"the key of the call is {command.target.key!r}, that in the request of '{service.name}' {key!r}", "RT0017")
+    return key

@@ -70,7 +70,6 @@ const plain = restate.router({
     ),
 
   greetOther: async (ctx, name) => ctx.rpc(plainApi).hello(name),
-  greetBoth: async (ctx) => CombineablePromise.all([ctx.rpc(plainApi).hello("A"), ctx.rpc(plainApi).hello("B")]),
   send: async (ctx, { key, delay }) => (delay ? ctx.sendDelayed(counterApi, delay) : ctx.send(counterApi)).add(key, 1),
   failingCall: async (ctx, code) => ctx.rpc(plainApi).fail(code),
   caughtCode: async (ctx, code) => ctx.rpc(plainApi).fail(code).catch((error) => error.code),
@@ -98,7 +97,14 @@ const plain = restate.router({
   race: async (ctx, { tag, ms }) => {
     const { id, promise } = ctx.awakeable();
     await step(ctx, tag, id);
-    return (await CombineablePromise.any([promise, ctx.sleep(ms)])) ?? "late";
+    const winner = await CombineablePromise.any([promise, ctx.sleep(ms)]);
+    return typeof winner === "string" ? winner : "late"; // a sleep yields an empty object
+  },
+  both: async (ctx, tag) => {
+    const [first, second] = [ctx.awakeable(), ctx.awakeable()];
+    await step(ctx, tag, first.id);
+    await step(ctx, tag, second.id);
+    return CombineablePromise.all([first.promise, second.promise]);
   },
   inTime: async (ctx, ms) => ctx.awakeable().promise.orTimeout(ms),
   survive: async (ctx, tag) => {

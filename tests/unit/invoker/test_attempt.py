@@ -1,16 +1,18 @@
 """One attempt against a deployment that the test plays: what is sent, and what each thing that comes back means."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from perdure.base.ids import CANCEL_SIGNAL
 from perdure.codec.service_protocol import codec_for
 from perdure.codec.service_protocol import messages_pb2 as wire
-from perdure.codec.service_protocol.frames import MessageType, encode_frame
+from perdure.codec.service_protocol.frames import HEADER, MessageType, encode_frame
 from perdure.deployments.interface import ExchangeFailure, FailureKind, HeaderList
 from perdure.model.deployment import Deployment, Handler, ProtocolMode, Service
-from perdure.model.journal import AttemptError, Completion, CompletionType, ErrorBehavior, Output
-from perdure.model.result import Success
+from perdure.model.journal import AttemptError, Completion, CompletionType, ErrorBehavior, Output, SendSignal, Signal
+from perdure.model.result import InvocationIdResult, Success, Void
 from perdure.model.target import HandlerType, ServiceType
 from perdure.registry.options import ServerDefaults, effective_options
 from services.invoker.attempt import Attempt, Plan
@@ -250,3 +252,19 @@ def test_timings_add_up() -> None:
     stage.host.loop.pass_time(2)
     timings = stage.attempt.timings()
     assert (timings.to_first_byte_us, timings.in_handler_us, timings.in_commits_us) == (1_000_000, 2_000_000, 0)
+
+
+def test_a_cancellation_reaches_the_callees_of_a_seed_era_handler_though_it_says_nothing() -> None:
+    stage = Stage(version=0)
+    stage.host.resolver = SimpleNamespace(resolve=lambda _schema, _live, command, **_: CommandSent(command, wants_ack=True))
+    stage.answer(HEADER.pack(0x0C01, 0, 6) + b"\x0a\x01S\x12\x01m", content_type="application/restate")
+    stage.attempt.forward(2, Completion(CompletionType.CALL_INVOCATION_ID, 0x8000_0001, InvocationIdResult("inv_1callee")), as_ack=False)
+    stage.attempt.acknowledge(1)
+    stage.host.fed.clear()
+    stage.attempt.forward(3, Signal(CANCEL_SIGNAL, None, Void()), as_ack=False)
+    (progressed,) = stage.host.fed
+    assert isinstance(progressed, AttemptProgressed)
+    (item,) = progressed.items
+    assert isinstance(item, CommandSent)
+    assert isinstance(item.command, SendSignal)
+    assert (item.command.target_invocation_id, item.command.signal_index) == ("inv_1callee", CANCEL_SIGNAL)
