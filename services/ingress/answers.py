@@ -1,44 +1,33 @@
 """From a route to its answer: reads the body, asks the owner, waits, and shapes what comes back."""
 
 import asyncio
-from typing import Protocol, cast
-
-import msgspec
+from typing import Protocol
 
 from perdure.base.clock import Clock, Random
-from perdure.base.errors import StoreError
 from perdure.base.ids import InvalidId, InvocationId, parse_awakeable_id, parse_resource_id
-from perdure.base.limits import BUS_BODY_BYTES_MAX
 from perdure.bus import messages
 from perdure.model.result import Failure, Success
 from services.ingress import metrics, refusals, responses
 from services.ingress.admission import admit, check_callable, check_scope, read_headers
 from services.ingress.asgi import Receive, Scope
+from services.ingress.asking import Asking, Blobs, unexpected
 from services.ingress.bodies import target_of
 from services.ingress.departures import CallerGone, Departures
 from services.ingress.directory import Directory, HandlerEntry
 from services.ingress.freshness import Freshness
 from services.ingress.refusals import Refused, Unregistered
 from services.ingress.responses import Response
-from services.ingress.routes import Call, CompleteAwakeable, Health, Lookup, Wait, WaitByBody, normalise, route_of
-from services.ingress.waiting import Request, Waiting
+from services.ingress.routes import Call, CompleteAwakeable, Health, Lookup, ProtobufCall, Wait, WaitByBody, normalise, route_of
+from services.ingress.waiting import Waiting
 
 _NOT_FOUND = Failure(404, "not found")
 
 
-class BlobMissing(StoreError):
-    """A large body is not in the store where its message says so."""
+class ProtobufAnswers(Protocol):
+    """Answers calls of protobuf services."""
 
-
-class Blobs(Protocol):
-    """Bodies that are too large for the bus."""
-
-    async def put(self, data: bytes) -> bytes:
-        """Store bytes; return their id."""
-        ...
-
-    async def take(self, blob_id: bytes) -> bytes:
-        """Return stored bytes and delete them."""
+    async def answer(self, scope: Scope, receive: Receive) -> Response:
+        """Return the answer in the form of the seed era's JSON."""
         ...
 
 
@@ -58,14 +47,12 @@ class Answers:
         body_bytes_max: int,
     ) -> None:
         self.directory = Directory()
-        self._waiting = waiting
-        self._departures = departures
-        self._blobs = blobs
+        self.rpc: ProtobufAnswers | None = None
+        self.asking = Asking(waiting=waiting, departures=departures, blobs=blobs, body_bytes_max=body_bytes_max)
         self._clock = clock
         self._random = random
         self._meters = meters
         self._freshness = freshness
-        self._body_bytes_max = body_bytes_max
         self._time = asyncio.get_running_loop().time
 
     async def answer(self, scope: Scope, receive: Receive) -> Response:
@@ -93,11 +80,14 @@ class Answers:
                 return await self._complete_awakeable(route, receive)
             case WaitByBody():
                 _require(method, "POST")
-                target = target_of(await self._body(receive), self.directory)
+                target = target_of(await self.asking.body(receive), self.directory)
                 return await self._wait(target.invocation_id, route.is_attach, target.entry, target.names_handler, receive)
             case Lookup():
                 _require(method, "POST")
-                return responses.found(target_of(await self._body(receive), self.directory, is_lookup=True).invocation_id)
+                return responses.found(target_of(await self.asking.body(receive), self.directory, is_lookup=True).invocation_id)
+            case ProtobufCall():
+                assert self.rpc is not None
+                return await self.rpc.answer(scope, receive)
             case Health():
                 _require(method, "GET")
                 return responses.health([service.name for service in self.directory.services.values()])
@@ -126,18 +116,14 @@ class Answers:
         method = scope["method"]
         if method not in {"POST", "GET"}:
             raise refusals.method_not_allowed()
-        body = await self._body(receive)
-        request_id = self._waiting.next_request_id()
+        body = await self.asking.body(receive)
+        request_id = self.asking.next_request_id()
         invoke = admit(
             call, headers, body, path, scope["query_string"], now_ms=self._clock.now_ms(), random=self._random, request_id=request_id
         )
-        if len(body) > BUS_BODY_BYTES_MAX:
-            invoke = msgspec.structs.replace(invoke, body=b"", body_blob_id=await self._blobs.put(body))
-        reply = await self._ask(invoke, receive)
+        reply = await self.asking.invoke(invoke, receive)
         if isinstance(reply, messages.Completed):
             return await self._completed(invoke.invocation_id, reply, entry)
-        if not isinstance(reply, messages.Accepted):
-            raise _unexpected(reply)
         is_new = reply.is_new or invoke.is_fresh
         execution_at_ms = reply.execution_at_ms if reply.execution_at_ms is not None or not is_new else invoke.execution_at_ms
         return responses.sent(invoke.invocation_id, execution_at_ms, is_new=is_new), metrics.COMPLETED
@@ -149,7 +135,7 @@ class Answers:
         result = reply.result
         if isinstance(result, Failure):
             return responses.failure(invocation_id, result, reply.expires_at_ms), metrics.INVOCATION_ERROR
-        value = result.value if reply.result_blob_id is None else await self._blobs.take(reply.result_blob_id)
+        value = await self.asking.value_of(reply)
         if entry is None and is_named:
             raise refusals.not_found()
         content_type = responses.result_type(entry, value)
@@ -158,9 +144,9 @@ class Answers:
     async def _wait(
         self, invocation_id: InvocationId, is_attach: bool, entry: HandlerEntry | None, names_handler: bool, receive: Receive
     ) -> Response:
-        request_id = self._waiting.next_request_id()
+        request_id = self.asking.next_request_id()
         kind = messages.Attach if is_attach else messages.GetOutput
-        match await self._ask(kind(request_id, invocation_id), receive):
+        match await self.asking.ask(kind(request_id, invocation_id), receive):
             case messages.Completed() as reply:
                 if not names_handler and reply.target is not None:
                     entry = self.directory.find(reply.target.service, reply.target.handler)
@@ -174,51 +160,14 @@ class Answers:
             case messages.NotReady():
                 raise refusals.not_completed()
             case reply:
-                raise _unexpected(reply)
+                raise unexpected(reply)
 
     async def _complete_awakeable(self, route: CompleteAwakeable, receive: Receive) -> Response:
         invocation_id, signal = awakeable_target(route.awakeable_id)
-        body = await self._body(receive)
+        body = await self.asking.body(receive)
         result = Success(body) if route.is_resolve else Failure(500, body.decode("utf-8", "replace"))
-        blob_id = None
-        if isinstance(result, Success) and len(body) > BUS_BODY_BYTES_MAX:
-            result, blob_id = Success(b""), await self._blobs.put(body)
-        request_id = self._waiting.next_request_id()
-        reply = await self._ask(messages.SendSignalTo(request_id, invocation_id, signal, None, result, blob_id), receive)
-        if not isinstance(reply, messages.Accepted | messages.NotFound):
-            raise _unexpected(reply)
+        await self.asking.signal(invocation_id, signal, result, receive)
         return responses.accepted()
-
-    async def _ask(self, request: Request, receive: Receive) -> messages.OwnerReply:
-        future = self._waiting.ask(request)
-        self._departures.watch(request.request_id, receive)
-        try:
-            return await future
-        except asyncio.CancelledError:
-            if future.cancelled() and not _is_cancelling():
-                raise CallerGone from None
-            raise
-        finally:
-            self._waiting.forget(request.request_id)
-
-    async def _body(self, receive: Receive) -> bytes:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise CallerGone
-        body = cast("bytes", message["body"])
-        if message["more_body"]:
-            parts = [body]
-            size = len(body)
-            while message["more_body"] and size <= self._body_bytes_max:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise CallerGone
-                parts.append(message["body"])
-                size += len(parts[-1])
-            body = b"".join(parts)
-        if len(body) > self._body_bytes_max:
-            raise refusals.body_too_large()
-        return body
 
 
 def awakeable_target(text: str) -> tuple[InvocationId, int]:
@@ -244,14 +193,3 @@ def _why_not_old(text: str) -> str:
 def _require(method: str, allowed: str) -> None:
     if method != allowed:
         raise refusals.method_not_allowed()
-
-
-def _is_cancelling() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
-
-
-def _unexpected(reply: messages.OwnerReply) -> Exception:
-    if isinstance(reply, messages.Overloaded):
-        return refusals.overloaded()
-    return AssertionError(f"an owner cannot answer so: {type(reply).__name__}")

@@ -13,13 +13,15 @@ from perdure.store.blobs import delete_blob, get_blob, put_blob
 from perdure.store.format import prepare
 from perdure.store.interface import Store
 from perdure.store.keyspace import Keyspace
-from services.ingress.answers import Answers, BlobMissing
+from services.ingress.answers import Answers
+from services.ingress.asking import BlobMissing
 from services.ingress.config import IngressConfig
 from services.ingress.departures import Departures
 from services.ingress.directory import directory_of
 from services.ingress.edge import Edge
 from services.ingress.freshness import Freshness
 from services.ingress.metrics import Meters
+from services.ingress.rpc.door import Door
 from services.ingress.waiting import Waiting
 
 
@@ -40,6 +42,7 @@ async def serve(runtime: Runtime[IngressConfig]) -> None:
     meters.register(runtime.metrics)
     departures = Departures(waiting)
     schema = SchemaCache()
+    freshness = Freshness(schema.refresh)
     answers = Answers(
         waiting=waiting,
         departures=departures,
@@ -47,9 +50,18 @@ async def serve(runtime: Runtime[IngressConfig]) -> None:
         clock=runtime.clock,
         random=runtime.random,
         meters=meters,
-        freshness=Freshness(schema.refresh),
+        freshness=freshness,
         body_bytes_max=config.request_size_limit,
     )
+    rpc = Door(
+        answers=answers,
+        meters=meters,
+        clock=runtime.clock,
+        random=runtime.random,
+        schema=lambda: schema.current,
+        freshness=freshness,
+    )
+    answers.rpc = rpc
     address = ""
     runtime.heartbeat_source = lambda: HeartbeatFacts(counters={"waiting": float(len(waiting))}, address=address)
 
@@ -64,7 +76,7 @@ async def serve(runtime: Runtime[IngressConfig]) -> None:
     await schema.start(runtime.store, runtime.bus, runtime.subjects, keyspace)
     try:
         await serve_asgi(
-            Edge(answers, meters, body_bytes_max=config.request_size_limit, requests_max=config.concurrent_requests_limit),
+            Edge(answers, rpc, meters, body_bytes_max=config.request_size_limit, requests_max=config.concurrent_requests_limit),
             bind=config.bind,
             port=config.port,
             stopping=runtime.stopping,

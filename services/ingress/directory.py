@@ -65,6 +65,8 @@ class Directory(msgspec.Struct, frozen=True):
     """All services by the bytes of their name, at one version of the metadata."""
 
     services: dict[bytes, ServiceEntry] = {}
+    protobuf: dict[bytes, ServiceEntry] = {}
+    """Those of the seed era, which are called by other rules."""
 
     def find(self, service: str, handler: str) -> HandlerEntry | None:
         """Return a handler by its names."""
@@ -74,7 +76,11 @@ class Directory(msgspec.Struct, frozen=True):
 
 def directory_of(schema: Schema, defaults: ServerDefaults) -> Directory:
     """Return the directory of a schema."""
-    return Directory({name.encode(): _service_entry(service, defaults) for name, service in schema.services.items()})
+    directory = Directory({}, {})
+    for name, service in schema.services.items():
+        entries = directory.services if service.instance_type is None else directory.protobuf
+        entries[name.encode()] = _service_entry(service, defaults)
+    return directory
 
 
 def _service_entry(service: Service, defaults: ServerDefaults) -> ServiceEntry:

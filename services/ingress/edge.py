@@ -12,6 +12,7 @@ from services.ingress.departures import CallerGone
 from services.ingress.metrics import Meters
 from services.ingress.refusals import Refused
 from services.ingress.responses import HeaderPairs, Response
+from services.ingress.rpc.door import Door
 
 log = structlog.get_logger("perdure.ingress")
 
@@ -21,8 +22,9 @@ _RETRY: Final = "You may safely retry the request."
 class Edge:
     """What the HTTP server calls for each request."""
 
-    def __init__(self, answers: Answers, meters: Meters, *, body_bytes_max: int, requests_max: int) -> None:
+    def __init__(self, answers: Answers, rpc: Door, meters: Meters, *, body_bytes_max: int, requests_max: int) -> None:
         self._answers = answers
+        self._rpc = rpc
         self._meters = meters
         self._body_bytes_max = body_bytes_max
         self._requests_max = requests_max
@@ -33,12 +35,19 @@ class Edge:
             return
         headers: HeaderPairs = scope["headers"]
         origin = None
-        is_too_large = False
+        is_too_large = is_rpc = False
         for name, value in headers:
             if name == b"content-length":
                 is_too_large = not value.isdigit() or int(value) > self._body_bytes_max
             elif name == b"origin":
                 origin = value
+            elif name == b"content-type":
+                is_rpc = is_rpc or value.startswith(b"application/grpc")
+            elif name == b"connect-protocol-version":
+                is_rpc = True
+        if is_rpc or (scope["method"] == "GET" and b"connect=v1" in scope["query_string"]):
+            await self._serve_rpc(scope, receive, send, origin)
+            return
         if is_too_large:
             response = responses.plain_too_large()
         elif scope["method"] == "OPTIONS":
@@ -51,6 +60,20 @@ class Edge:
             cors.add_to(response.headers, origin)
         await send({"type": "http.response.start", "status": response.status, "headers": response.headers})
         await send({"type": "http.response.body", "body": response.body})
+
+    async def _serve_rpc(self, scope: Scope, receive: Receive, send: Send, origin: bytes | None) -> None:
+        is_overloaded = self._active >= self._requests_max
+        if is_overloaded:
+            self._meters.rate_limited += 1
+        else:
+            self._meters.admitted += 1
+        self._active += 1
+        try:
+            await self._rpc.serve(scope, receive, send, origin=origin, is_overloaded=is_overloaded)
+        except CallerGone:
+            return
+        finally:
+            self._active -= 1
 
     async def _admit(self, scope: Scope, receive: Receive) -> Response:
         meters = self._meters

@@ -14,6 +14,7 @@ from services.ingress.directory import Directory, HandlerEntry
 
 _SLASHES_MIN: Final = 2
 _SLASHES_MAX: Final = 7
+_BUILT_IN: Final = (b"dev.restate.", b"grpc.")
 
 
 class Call(msgspec.Struct, frozen=True, gc=False):
@@ -57,7 +58,11 @@ class Health(msgspec.Struct, frozen=True):
     """List the services."""
 
 
-Route = Call | Wait | WaitByBody | Lookup | CompleteAwakeable | Health
+class ProtobufCall(msgspec.Struct, frozen=True):
+    """Call a method of a protobuf service, one of the seed era or built in."""
+
+
+Route = Call | Wait | WaitByBody | Lookup | CompleteAwakeable | Health | ProtobufCall
 
 
 def normalise(raw_path: bytes) -> bytes:
@@ -93,9 +98,11 @@ def route_of(path: bytes, directory: Directory) -> Route:
     return _short_call(segments, directory)
 
 
-def _short_call(segments: list[bytes], directory: Directory) -> Call:
+def _short_call(segments: list[bytes], directory: Directory) -> Call | ProtobufCall:
     service = directory.services.get(segments[1])
     if service is None:
+        if segments[1] in directory.protobuf or segments[1].startswith(_BUILT_IN):
+            return ProtobufCall()
         raise refusals.service_not_found(_text(segments[1]))
     handler_at = 3 if service.is_keyed else 2
     count = len(segments)

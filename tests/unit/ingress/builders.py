@@ -16,6 +16,7 @@ from services.ingress.directory import Directory, directory_of
 from services.ingress.edge import Edge
 from services.ingress.freshness import Freshness
 from services.ingress.metrics import Meters
+from services.ingress.rpc.door import Door
 from services.ingress.waiting import Waiting
 
 SUBJECTS = Subjects("test")
@@ -174,10 +175,13 @@ Owner = Callable[[messages.OwnerRequest], messages.OwnerReply | None]
 class Answer:
     """What an ASGI client gets back."""
 
-    def __init__(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+    def __init__(
+        self, status: int, headers: list[tuple[bytes, bytes]], body: bytes, trailers: list[tuple[bytes, bytes]] | None = None
+    ) -> None:
         self.status = status
         self.headers = {name.decode(): value.decode() for name, value in headers}
         self.body = body
+        self.trailers = {name.decode(): value.decode() for name, value in trailers or []}
 
 
 class Ingress:
@@ -191,6 +195,8 @@ class Ingress:
         )
         self.meters = Meters(waiting=lambda: len(self.waiting), parked=lambda: self.waiting.parked)
         self.departures = Departures(self.waiting)
+        freshness = Freshness(self._read_metadata)
+        self.schema = a_schema()
         self.answers = Answers(
             waiting=self.waiting,
             departures=self.departures,
@@ -198,13 +204,22 @@ class Ingress:
             clock=FixedClock(),
             random=CountingRandom(),
             meters=self.meters,
-            freshness=Freshness(self._read_metadata),
+            freshness=freshness,
             body_bytes_max=body_bytes_max,
         )
         self.answers.directory = a_directory()
         self.registered_meanwhile: Directory | None = None
         self.metadata_reads = 0
-        self.edge = Edge(self.answers, self.meters, body_bytes_max=body_bytes_max, requests_max=requests_max)
+        rpc = Door(
+            answers=self.answers,
+            meters=self.meters,
+            clock=FixedClock(),
+            random=CountingRandom(),
+            schema=lambda: self.schema,
+            freshness=freshness,
+        )
+        self.answers.rpc = rpc
+        self.edge = Edge(self.answers, rpc, self.meters, body_bytes_max=body_bytes_max, requests_max=requests_max)
         self.asked: list[messages.OwnerRequest] = []
         self._owner = owner
         self._decoder = messages.decoder_of(messages.OwnerRequests)
@@ -247,6 +262,7 @@ class Ingress:
         scope = {
             "type": "http",
             "method": method,
+            "extensions": {"http.response.trailers": {}},
             "raw_path": path.encode("latin-1"),
             "query_string": query.encode(),
             "headers": raw_headers if raw_headers is not None else [(k.encode(), v.encode()) for k, v in (headers or {}).items()],
@@ -254,8 +270,8 @@ class Ingress:
         await self.edge(scope, receive, send)
         if not sent:
             return None
-        start, end = sent
-        return Answer(start["status"], start["headers"], end["body"])
+        start, end, *rest = sent
+        return Answer(start["status"], start["headers"], end["body"], rest[0]["headers"] if rest else None)
 
     async def _read_metadata(self) -> None:
         self.metadata_reads += 1

@@ -58,11 +58,15 @@ def message_of(
 
 def make_optional(message: DescriptorProto) -> None:
     """Give the singular scalar fields of a message presence, each in a oneof of its own, as `optional` of proto3 does."""
+    taken = {name for field in message.field for name in (field.name, field.json_name)}
     for field in message.field:
         if field.label == FieldDescriptorProto.LABEL_OPTIONAL and field.type != FieldDescriptorProto.TYPE_MESSAGE:
             field.oneof_index = len(message.oneof_decl)
             field.proto3_optional = True
-            message.oneof_decl.append(OneofDescriptorProto(name=f"_{field.name}"))
+            name = f"_{field.name}"
+            while name in taken:
+                name = f"X{name}"
+            message.oneof_decl.append(OneofDescriptorProto(name=name))
 
 
 def enum_of(name: str, values: Mapping[str, int]) -> EnumDescriptorProto:
@@ -75,9 +79,10 @@ def service_of(name: str, methods: Sequence[MethodDescriptorProto]) -> ServiceDe
     return ServiceDescriptorProto(name=name, method=methods)
 
 
-def method_of(name: str, request: str, response: str, *, is_bidirectional: bool = False) -> MethodDescriptorProto:
+def method_of(
+    name: str, request: str, response: str, *, streams_request: bool = False, streams_response: bool = False
+) -> MethodDescriptorProto:
     """Return a method; types are full names with a leading dot."""
-    method = MethodDescriptorProto(name=name, input_type=request, output_type=response)
-    if is_bidirectional:
-        method.client_streaming = method.server_streaming = True
-    return method
+    return MethodDescriptorProto(
+        name=name, input_type=request, output_type=response, client_streaming=streams_request, server_streaming=streams_response
+    )

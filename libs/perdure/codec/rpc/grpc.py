@@ -5,10 +5,10 @@ Source: the gRPC over HTTP/2 protocol description. Holds at most one incomplete 
 """
 
 import struct
-import zlib
 from collections.abc import Iterable
 from typing import Any, Final
 
+from perdure.codec.rpc.compression import decompress
 from perdure.codec.rpc.status import CallFailed, Status, encode_text, parse_timeout_ms
 
 ASGIMessage = dict[str, Any]  # what ASGI calls a message: a dictionary with a type and keys that depend on it
@@ -16,7 +16,6 @@ Header = tuple[bytes, bytes]
 
 ENCODINGS: Final = (b"identity", b"gzip")
 _PREFIX: Final = struct.Struct(">BI")
-_GZIP_WINDOW: Final = 31
 
 
 def is_grpc(headers: Iterable[Header]) -> bool:
@@ -73,21 +72,12 @@ class MessageDecoder:
         if self._encoding != b"gzip":
             name = self._encoding.decode("latin-1")
             raise CallFailed(Status.UNIMPLEMENTED, f"messages in the encoding {name} are not understood")
-        unzip = zlib.decompressobj(_GZIP_WINDOW)
-        try:
-            whole = unzip.decompress(message, self._message_bytes_max + 1)
-        except zlib.error as error:
-            raise CallFailed(Status.INTERNAL, f"message is not gzip: {error}") from None
-        if len(whole) > self._message_bytes_max:
-            raise CallFailed(Status.RESOURCE_EXHAUSTED, f"message of more than {self._message_bytes_max} bytes when uncompressed")
-        if not unzip.eof:
-            raise CallFailed(Status.INTERNAL, "message is not gzip: it ends too early")
-        return whole
+        return decompress(message, self._message_bytes_max)
 
 
-def encode_message(message: bytes) -> bytes:
-    """Return a message with its prefix, uncompressed."""
-    return _PREFIX.pack(0, len(message)) + message
+def encode_message(message: bytes, *, flags: int = 0) -> bytes:
+    """Return a message with its prefix; flag 1 says that it is compressed."""
+    return _PREFIX.pack(flags, len(message)) + message
 
 
 class ServerCall:

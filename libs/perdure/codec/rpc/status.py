@@ -4,6 +4,7 @@ import enum
 from urllib.parse import quote, unquote
 
 from perdure.base.errors import PerdureError
+from perdure.codec.rpc.details import ErrorInfo
 
 
 class Status(enum.IntEnum):
@@ -31,9 +32,10 @@ class Status(enum.IntEnum):
 class CallFailed(PerdureError):
     """A call ends with another status than OK."""
 
-    def __init__(self, call_status: Status, message: str) -> None:
+    def __init__(self, call_status: Status, message: str, info: ErrorInfo | None = None) -> None:
         super().__init__(message)
         self.call_status = call_status
+        self.info = info
 
 
 _PRINTABLE = "".join(map(chr, range(0x20, 0x7F))).replace("%", "")

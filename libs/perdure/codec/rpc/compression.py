@@ -1,0 +1,42 @@
+"""gzip of messages and bodies, bounded."""
+
+import gzip
+import zlib
+from typing import Final
+
+from perdure.base.limits import KIB
+from perdure.codec.rpc.status import CallFailed, Status
+
+COMPRESSED_BYTES_MIN: Final = 1 * KIB
+"""Answers below this are not worth the time."""
+
+_LEVEL: Final = 1
+_GZIP_WINDOW: Final = 31
+
+
+def compress(data: bytes) -> bytes:
+    """Return gzip of bytes; the same bytes give the same gzip."""
+    return gzip.compress(data, _LEVEL, mtime=0)
+
+
+def decompress(data: bytes, bytes_max: int) -> bytes:
+    """Return what gzip holds.
+
+    Raises:
+        CallFailed: INTERNAL where it is not gzip, RESOURCE_EXHAUSTED above `bytes_max`.
+    """
+    unzip = zlib.decompressobj(_GZIP_WINDOW)
+    try:
+        whole = unzip.decompress(data, bytes_max + 1)
+    except zlib.error as error:
+        raise CallFailed(Status.INTERNAL, f"message is not gzip: {error}") from None
+    if len(whole) > bytes_max:
+        raise CallFailed(Status.RESOURCE_EXHAUSTED, f"message of more than {bytes_max} bytes when uncompressed")
+    if not unzip.eof:
+        raise CallFailed(Status.INTERNAL, "message is not gzip: it ends too early")
+    return whole
+
+
+def accepts_gzip(header: bytes | None) -> bool:
+    """Tell whether an `accept-encoding` of HTTP or gRPC names gzip."""
+    return header is not None and any(part.split(b";")[0].strip() == b"gzip" for part in header.split(b","))

@@ -1,0 +1,135 @@
+"""Ask owners on behalf of a caller: read the caller's body, send what is large through the store, wait for the reply."""
+
+import asyncio
+from typing import Protocol, cast
+
+import msgspec
+
+from perdure.base.errors import StoreError
+from perdure.base.ids import InvocationId
+from perdure.base.limits import BUS_BODY_BYTES_MAX
+from perdure.bus import messages
+from perdure.model.result import Failure, Success
+from services.ingress import refusals
+from services.ingress.asgi import Receive
+from services.ingress.departures import CallerGone, Departures
+from services.ingress.waiting import Request, Waiting
+
+
+class BlobMissing(StoreError):
+    """A large body is not in the store where its message says so."""
+
+
+class Blobs(Protocol):
+    """Bodies that are too large for the bus."""
+
+    async def put(self, data: bytes) -> bytes:
+        """Store bytes; return their id."""
+        ...
+
+    async def take(self, blob_id: bytes) -> bytes:
+        """Return stored bytes and delete them."""
+        ...
+
+
+class Asking:
+    """What every protocol of the ingress needs of owners."""
+
+    def __init__(self, *, waiting: Waiting, departures: Departures, blobs: Blobs, body_bytes_max: int) -> None:
+        self.next_request_id = waiting.next_request_id
+        """Return the id to put into the next request."""
+        self.body_bytes_max = body_bytes_max
+        self._waiting = waiting
+        self._departures = departures
+        self._blobs = blobs
+
+    async def ask(self, request: Request, receive: Receive) -> messages.OwnerReply:
+        """Return the final reply to a request.
+
+        Raises:
+            CallerGone: The caller left first.
+        """
+        future = self._waiting.ask(request)
+        self._departures.watch(request.request_id, receive)
+        try:
+            return await future
+        except asyncio.CancelledError:
+            if future.cancelled() and not _is_cancelling():
+                raise CallerGone from None
+            raise
+        finally:
+            self._waiting.forget(request.request_id)
+
+    async def invoke(self, invoke: messages.Invoke, receive: Receive) -> messages.Completed | messages.Accepted:
+        """Return the reply to an invoke: `Completed` if it wants the result, else `Accepted`.
+
+        Raises:
+            Refused: The owner has too much to do.
+            CallerGone: The caller left first.
+        """
+        if len(invoke.body) > BUS_BODY_BYTES_MAX:
+            invoke = msgspec.structs.replace(invoke, body=b"", body_blob_id=await self._blobs.put(invoke.body))
+        reply = await self.ask(invoke, receive)
+        if not isinstance(reply, messages.Completed | messages.Accepted):
+            raise unexpected(reply)
+        return reply
+
+    async def signal(self, invocation_id: InvocationId, signal: int, result: Success | Failure, receive: Receive) -> None:
+        """Complete a signal of an invocation; whether it exists makes no difference.
+
+        Raises:
+            Refused: The owner has too much to do.
+            CallerGone: The caller left first.
+        """
+        blob_id = None
+        if isinstance(result, Success) and len(result.value) > BUS_BODY_BYTES_MAX:
+            result, blob_id = Success(b""), await self._blobs.put(result.value)
+        reply = await self.ask(messages.SendSignalTo(self.next_request_id(), invocation_id, signal, None, result, blob_id), receive)
+        if not isinstance(reply, messages.Accepted | messages.NotFound):
+            raise unexpected(reply)
+
+    async def value_of(self, reply: messages.Completed) -> bytes:
+        """Return the value of a successful completion.
+
+        Raises:
+            BlobMissing: It should be in the store and is not.
+        """
+        assert isinstance(reply.result, Success)
+        return reply.result.value if reply.result_blob_id is None else await self._blobs.take(reply.result_blob_id)
+
+    async def body(self, receive: Receive) -> bytes:
+        """Return the whole body of a request.
+
+        Raises:
+            Refused: It is too large.
+            CallerGone: The caller left first.
+        """
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise CallerGone
+        body = cast("bytes", message["body"])
+        if message["more_body"]:
+            parts = [body]
+            size = len(body)
+            while message["more_body"] and size <= self.body_bytes_max:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise CallerGone
+                parts.append(message["body"])
+                size += len(parts[-1])
+            body = b"".join(parts)
+        if len(body) > self.body_bytes_max:
+            raise refusals.body_too_large()
+        return body
+
+
+def unexpected(reply: messages.OwnerReply) -> Exception:
+    """Return what to raise for a reply that does not answer the request."""
+    if isinstance(reply, messages.Overloaded):
+        return refusals.overloaded()
+    return AssertionError(f"an owner cannot answer so: {type(reply).__name__}")
+
+
+def _is_cancelling() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
