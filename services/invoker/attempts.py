@@ -58,6 +58,7 @@ class Attempts:
         random: Random,
         slots: int,
         message_bytes_max: int,
+        version_max: int,
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self.message_bytes_max = message_bytes_max
@@ -73,6 +74,7 @@ class Attempts:
         self._clock = clock
         self._random = random
         self._slots = slots
+        self._version_max = version_max
         self._open: dict[InvocationId, Attempt] = {}
         self._waiting: deque[tuple[StartAttempt, float]] = deque()
         self._opening: set[asyncio.Task[None]] = set()
@@ -167,7 +169,7 @@ class Attempts:
         deployment = schema.deployment_of(target.service) if pin is None else schema.deployments.get(pin.deployment_id)
         if deployment is None:
             raise _Refused(AttemptError(500, NOT_REGISTERED if pin is None else PIN_IS_GONE, "RT0011"))
-        version = pin.protocol_version if pin is not None else _negotiated(deployment)
+        version = pin.protocol_version if pin is not None else _negotiated(deployment, self._version_max)
         service = schema.service_at(deployment.id, target.service)
         if service is None:
             raise _Refused(AttemptError(500, NOT_REGISTERED, "RT0011"))
@@ -243,9 +245,9 @@ class Attempts:
         return self._defaults.retry_policy
 
 
-def _negotiated(deployment: Deployment) -> int:
-    version = negotiate(deployment.protocol_version_min, deployment.protocol_version_max)
+def _negotiated(deployment: Deployment, version_max: int) -> int:
+    version = negotiate(deployment.protocol_version_min, deployment.protocol_version_max, server_max=version_max)
     if version is None:
         text = f"deployment {deployment.id} speaks protocol {deployment.protocol_version_min} to {deployment.protocol_version_max}"
-        raise _Refused(AttemptError(500, f"{text}, this server 1 to 6", "RT0013"))
+        raise _Refused(AttemptError(500, f"{text}, this server 1 to {version_max}", "RT0013"))
     return version

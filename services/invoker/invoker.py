@@ -6,6 +6,7 @@ from perdure.base.clock import Clock, Random
 from perdure.bus.interface import Bus
 from perdure.bus.messages import Doorbell, decoder_of
 from perdure.bus.subjects import Subjects
+from perdure.codec.service_protocol import SERVER_VERSION_DEFAULT, VERSION_MAX
 from perdure.deployments.interface import DeploymentClient
 from perdure.registry.options import server_defaults
 from perdure.store.interface import Store
@@ -55,6 +56,7 @@ class Invoker:
             random=random,
             slots=config.concurrent_invocations_limit,
             message_bytes_max=config.message_size_limit,
+            version_max=VERSION_MAX if config.experimental_enable_protocol_v7 else SERVER_VERSION_DEFAULT,
         )
         self.mailboxes = Mailboxes(self.owner, poll_s=poll_s)
         self.timekeeper = Timekeeper(self.owner, clock)

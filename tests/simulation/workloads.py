@@ -13,7 +13,7 @@ import msgspec
 from perdure.base.ids import InvocationId, parse_awakeable_id
 from perdure.model.result import Failure, Outcome, Success
 from perdure.model.target import HandlerType, ServiceType
-from perdure.sim.endpoint import Context, Handler, RetryableError, TerminalError
+from perdure.sim.context import Context, Handler, RetryableError, TerminalError
 
 EXCLUSIVE, SHARED, PLAIN, RUN = HandlerType.EXCLUSIVE, HandlerType.SHARED, HandlerType.PLAIN, HandlerType.WORKFLOW
 

@@ -30,7 +30,7 @@ INGRESSES: Final = 2
 ROOT: Final = "sim"
 REST_S_MAX: Final = 300.0
 DURATION_S_MAX: Final = 900.0
-CONFIG: Final = InvokerConfig(root=ROOT, partitions=PARTITIONS)
+CONFIG: Final = InvokerConfig(root=ROOT, partitions=PARTITIONS, experimental_enable_protocol_v7=True)
 OPTIONS: Final = HandlerOptions(
     inactivity_timeout_ms=1_000,
     abort_timeout_ms=5_000,
@@ -77,8 +77,8 @@ class FixedSchema:
 def schema_for(workload: Workload, dice: random.Random) -> Schema:
     """Return a schema that spreads the services over a streaming and a request-response deployment."""
     deployments = [
-        _deployment("dp_stream", ProtocolMode.BIDI_STREAM, 6, dice),
-        _deployment("dp_request", ProtocolMode.REQUEST_RESPONSE, 6, dice),
+        _deployment("dp_stream", ProtocolMode.BIDI_STREAM, dice),
+        _deployment("dp_request", ProtocolMode.REQUEST_RESPONSE, dice),
     ]
     services: list[Service] = []
     for spec in workload.services:
@@ -90,8 +90,8 @@ def schema_for(workload: Workload, dice: random.Random) -> Schema:
     return schema_of(1, deployments, services)
 
 
-def _deployment(name: str, mode: ProtocolMode, version_max: int, dice: random.Random) -> Deployment:
-    return Deployment(name, f"http://{name}", mode, "HTTP/2.0", 5, dice.choice((5, version_max)), 0, services={})
+def _deployment(name: str, mode: ProtocolMode, dice: random.Random) -> Deployment:
+    return Deployment(name, f"http://{name}", mode, "HTTP/2.0", 5, dice.choice((5, 6, 7, 7)), 0, services={})
 
 
 class Run:

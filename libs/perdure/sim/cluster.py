@@ -20,8 +20,8 @@ from perdure.bus.subjects import Subjects
 from perdure.deployments.interface import DeploymentClient
 from perdure.process.peers import HEARTBEAT_INTERVAL_MS, Peers
 from perdure.sim.bus import BusFaults, SimBus, SimNetwork
+from perdure.sim.context import Handler
 from perdure.sim.deployments import DeploymentFaults, SimDeploymentClient, SimDeployments
-from perdure.sim.endpoint import Handler
 from perdure.sim.loop import SimClock, SimRandom, VirtualProcess, within
 from perdure.sim.store import Commit, SimClient, SimStore, StoreFaults
 from perdure.store.interface import ReadTransaction, Store

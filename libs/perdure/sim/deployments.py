@@ -16,7 +16,8 @@ from perdure.base.clock import Clock
 from perdure.deployments.interface import ExchangeFailure, FailureKind, HeaderList, Receiver
 from perdure.model.deployment import Deployment
 from perdure.sim import wire
-from perdure.sim.endpoint import EndpointAttempt, Handler, Observer
+from perdure.sim.context import Handler
+from perdure.sim.endpoint import EndpointAttempt, Observer
 from perdure.sim.loop import VirtualProcess
 from perdure.sim.steps import StepLog
 
@@ -185,6 +186,7 @@ class SimExchange:
             send=self._send_frame,
             finish=self._finish,
             observer=self._deployments.observer,
+            version=int(self._headers["content-type"].rpartition(".v")[2]),
             fails_at_command=1 + self._random.randrange(4) if self._fault == "error" else 0,
         )
 

@@ -1,37 +1,25 @@
 """A service endpoint in miniature: handlers as coroutines over a journal, suspension, steps, calls, awakeables.
 
-It speaks the real wire format (versions 5 and 6), and notes which steps it executed, so that a checker can tell whether one ran again
+It speaks the real wire format (versions 5 to 7), and notes which steps it executed, so that a checker can tell whether one ran again
 after its result was acknowledged. Source: shared/spec/service-protocol.md, sections 5 and 6.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
-import msgspec
 from google.protobuf.message import Message
 
 from perdure.base.clock import Clock
-from perdure.base.ids import CANCEL_SIGNAL, InvocationId, format_awakeable_id
+from perdure.base.ids import CANCEL_SIGNAL, InvocationId
 from perdure.codec.service_protocol import messages_pb2 as pb
 from perdure.sim import wire
+from perdure.sim.context import Awaited, Context, Handler, RetryableError, TerminalError
 from perdure.sim.loop import VirtualProcess, within
 from perdure.sim.steps import StepLog
 
-_FIRST_AWAKEABLE: Final = 17
-
-
-class TerminalError(Exception):
-    """The handler ends with a failure: (code, message)."""
-
-    def __init__(self, code: int, message: str) -> None:
-        super().__init__(code, message)
-        self.code = code
-        self.message = message
-
-
-class RetryableError(Exception):
-    """The attempt fails; the server is to try again."""
+_FIRST_COMPLETED: Final = 1
+_ALL_SUCCEEDED: Final = 4
 
 
 class _Suspended(Exception):
@@ -48,169 +36,14 @@ class Observer:
         """A notification arrives, replayed ones included."""
 
 
-class Awaited(msgspec.Struct, frozen=True):
-    """Something that a handler can wait for: a completion or a signal."""
-
-    completion_id: int = 0
-    signal: int = 0
-
-
 _CANCEL: Final = Awaited(signal=CANCEL_SIGNAL)
-
-
-class Context:
-    """What a handler works with; one per attempt.
-
-    The order of calls is the journal: a handler must make the same ones again on replay.
-    """
-
-    def __init__(self, attempt: "EndpointAttempt") -> None:
-        self._attempt = attempt
-        self._completion_id = 0
-        self._signal = _FIRST_AWAKEABLE - 1
-
-    @property
-    def key(self) -> str:
-        return self._attempt.start.key
-
-    @property
-    def invocation_id(self) -> InvocationId:
-        return self._attempt.invocation_id
-
-    async def get(self, name: str) -> bytes | None:
-        """Return a state entry, eagerly where the start message or this handler knows it."""
-        key = name.encode()
-        attempt = self._attempt
-        is_known = key in attempt.state or not attempt.start.partial_state
-        replayed = attempt.next_replayed_code()
-        if replayed == wire.GET_EAGER_STATE or (replayed is None and is_known):
-            return self._get_eagerly(key)
-        completion_id = self._next_completion()
-        attempt.command(wire.GET_LAZY_STATE, pb.GetLazyState(key=key, result_completion_id=completion_id))
-        answer = await attempt.wait_for_all([Awaited(completion_id=completion_id)])
-        return answer[0].value.content if answer[0].HasField("value") else None
-
-    def _get_eagerly(self, key: bytes) -> bytes | None:
-        value = self._attempt.state.get(key)
-        message = pb.GetEagerState(key=key)
-        if value is None:
-            message.void.SetInParent()
-        else:
-            message.value.content = value
-        journaled = self._attempt.command(wire.GET_EAGER_STATE, message)
-        assert isinstance(journaled, pb.GetEagerState)
-        return journaled.value.content if journaled.HasField("value") else None
-
-    def set(self, name: str, value: bytes) -> None:
-        """Write a state entry."""
-        self._attempt.state[name.encode()] = value
-        self._attempt.command(wire.SET_STATE, pb.SetState(key=name.encode(), value=pb.Value(content=value)))
-
-    def clear(self, name: str) -> None:
-        """Remove a state entry."""
-        self._attempt.state.pop(name.encode(), None)
-        self._attempt.command(wire.CLEAR_STATE, pb.ClearState(key=name.encode()))
-
-    async def run(self, name: str, closure: Callable[[], Awaitable[bytes]]) -> bytes:
-        """Execute a step, or return its journaled result.
-
-        Raises:
-            TerminalError: The closure raised it, in this or an earlier attempt.
-        """
-        completion_id = self._next_completion()
-        attempt = self._attempt
-        attempt.command(wire.RUN, pb.Run(result_completion_id=completion_id, name=name))
-        if not attempt.has_completion(completion_id):
-            attempt.steps.execute(attempt.invocation_id, completion_id, attempt.started)
-            proposal = pb.ProposeRunCompletion(result_completion_id=completion_id)
-            try:
-                proposal.value = await closure()
-            except TerminalError as error:
-                proposal.failure.code, proposal.failure.message = error.code, error.message
-            attempt.send(wire.frame(wire.PROPOSE_RUN_COMPLETION, proposal))
-        return _value_of((await attempt.wait_for_all([Awaited(completion_id=completion_id)]))[0])
-
-    def sleeping(self, duration_ms: int) -> Awaited:
-        """Start a timer."""
-        completion_id = self._next_completion()
-        wake_up = self._attempt.clock.now_ms() + duration_ms
-        self._attempt.command(wire.SLEEP, pb.Sleep(wake_up_time=wake_up, result_completion_id=completion_id))
-        return Awaited(completion_id=completion_id)
-
-    async def sleep(self, duration_ms: int) -> None:
-        """Wait for a durable timer."""
-        await self._attempt.wait_for_all([self.sleeping(duration_ms)])
-
-    def calling(self, service: str, handler: str, key: str, parameter: bytes, *, idempotency_key: str | None = None) -> Awaited:
-        """Start a call."""
-        invocation_id_completion = self._next_completion()
-        completion_id = self._next_completion()
-        message = pb.Call(
-            service_name=service,
-            handler_name=handler,
-            key=key,
-            parameter=parameter,
-            idempotency_key=idempotency_key,
-            invocation_id_notification_idx=invocation_id_completion,
-            result_completion_id=completion_id,
-        )
-        self._attempt.command(wire.CALL, message)
-        return Awaited(completion_id=completion_id)
-
-    async def call(self, service: str, handler: str, key: str, parameter: bytes) -> bytes:
-        """Call a handler and wait for its result."""
-        return (await self.all([self.calling(service, handler, key, parameter)]))[0]
-
-    def send(
-        self, service: str, handler: str, key: str, parameter: bytes, *, delay_ms: int = 0, idempotency_key: str | None = None
-    ) -> None:
-        """Call a handler without waiting, now or later."""
-        message = pb.OneWayCall(
-            service_name=service,
-            handler_name=handler,
-            key=key,
-            parameter=parameter,
-            idempotency_key=idempotency_key,
-            invoke_time=self._attempt.clock.now_ms() + delay_ms if delay_ms else 0,
-            invocation_id_notification_idx=self._next_completion(),
-        )
-        self._attempt.command(wire.ONE_WAY_CALL, message)
-
-    def awakeable(self) -> tuple[str, Awaited]:
-        """Return the id of a new awakeable and what to wait for."""
-        self._signal += 1
-        return format_awakeable_id(self.invocation_id, self._signal), Awaited(signal=self._signal)
-
-    def resolve_awakeable(self, awakeable_id: str, value: bytes) -> None:
-        """Complete an awakeable of another invocation."""
-        self._attempt.command(wire.COMPLETE_AWAKEABLE, pb.CompleteAwakeable(awakeable_id=awakeable_id, value=pb.Value(content=value)))
-
-    async def all(self, awaited: Sequence[Awaited]) -> list[bytes]:
-        """Return the values of all, in order.
-
-        Raises:
-            TerminalError: One of them failed, or the invocation was cancelled.
-        """
-        return [_value_of(one) for one in await self._attempt.wait_for_all(awaited)]
-
-    def _next_completion(self) -> int:
-        self._completion_id += 1
-        return self._completion_id
-
-
-Handler = Callable[[Context, bytes], Awaitable[bytes]]
-
-
-def _value_of(answer: pb.Notification) -> bytes:
-    if answer.HasField("failure"):
-        raise TerminalError(answer.failure.code, answer.failure.message)
-    return answer.value.content
 
 
 class EndpointAttempt:
     """One attempt at the endpoint: request bytes in, response frames out through `send`, and `finish` at the end.
 
     Args:
+        version: Of the protocol, 5 to 7.
         fails_at_command: Answer with an error instead of the n-th new command; 0 never.
     """
 
@@ -225,6 +58,7 @@ class EndpointAttempt:
         send: Callable[[bytes], None],
         finish: Callable[[], None],
         observer: Observer,
+        version: int = 6,
         fails_at_command: int = 0,
     ) -> None:
         self.start = pb.Start()
@@ -240,7 +74,9 @@ class EndpointAttempt:
         self._finish = finish
         self._target = target
         self._observer = observer
+        self._version = version
         self._fails_at_command = fails_at_command
+        self._proposed: dict[int, pb.Notification] = {}
         self._reader = wire.FrameReader()
         self._input = b""
         self._replay: list[tuple[int, Message]] = []
@@ -300,12 +136,22 @@ class EndpointAttempt:
         self.send(wire.frame(code, message))
         return message
 
+    def propose(self, proposal: pb.ProposeRunCompletion) -> None:
+        """Propose the result of a step; from version 7 on its mere acknowledgement is enough for an answer."""
+        answer = pb.Notification(completion_id=proposal.result_completion_id)
+        if proposal.HasField("failure"):
+            answer.failure.CopyFrom(proposal.failure)
+        else:
+            answer.value.content = proposal.value
+        self._proposed[proposal.result_completion_id] = answer
+        self.send(wire.frame(wire.PROPOSE_RUN_COMPLETION, proposal, wants_ack=self._version >= 7))
+
     async def wait_for_all(self, awaited: Sequence[Awaited]) -> list[pb.Notification]:
         """Return the answers, in order; suspends once the input is closed."""
         while missing := [one for one in awaited if one not in self._answers]:
             self._check_cancelled(len(self._answers))
             if self._input_is_closed:
-                self.send(wire.frame(wire.SUSPENSION, _suspension([*missing, _CANCEL])))
+                self.send(wire.frame(wire.SUSPENSION, self._suspension(missing)))
                 raise _Suspended
             self._news.clear()
             await self._news.wait()
@@ -327,18 +173,34 @@ class EndpointAttempt:
         self._observer.on_start(self._target, self.start)
 
     def _take(self, code: int, payload: bytes) -> None:
-        if wire.is_notification(code):
-            answer = pb.Notification.FromString(payload)
-            awaited = Awaited(completion_id=answer.completion_id, signal=answer.signal_id)
-            self._answers.setdefault(awaited, answer)
-            self._observer.on_notification(self.invocation_id, answer)
-            if code == 0x8011:
-                self.steps.acknowledge(self.invocation_id, answer.completion_id)
+        if code == wire.PROPOSE_RUN_COMPLETION_ACK:
+            self._take_answer(0x8011, self._proposed[pb.ProposeRunCompletionAck.FromString(payload).completion_id])
+        elif wire.is_notification(code):
+            self._take_answer(code, pb.Notification.FromString(payload))
         elif code == wire.INPUT:
             self._input = pb.Input.FromString(payload).value.content
         elif code in wire.COMMANDS:
             assert self._known_left > 0, "a command outside the replay"
             self._replay.append((code, wire.COMMANDS[code].FromString(payload)))
+
+    def _take_answer(self, code: int, answer: pb.Notification) -> None:
+        awaited = Awaited(completion_id=answer.completion_id, signal=answer.signal_id)
+        self._answers.setdefault(awaited, answer)
+        self._observer.on_notification(self.invocation_id, answer)
+        if code == 0x8011:
+            self.steps.acknowledge(self.invocation_id, answer.completion_id)
+
+    def _suspension(self, missing: Sequence[Awaited]) -> pb.Suspension:
+        """Say what brings the handler on: a cancel, or all that is missing; before version 7, that or anything that is missing."""
+        completions = [one.completion_id for one in missing if one.completion_id]
+        signals = [one.signal for one in missing if one.signal]
+        if self._version < 7:
+            return pb.Suspension(waiting_completions=completions, waiting_signals=[*signals, CANCEL_SIGNAL])
+        all_of_them = pb.Future(waiting_completions=completions, waiting_signals=signals, combinator_type=_ALL_SUCCEEDED)
+        root = pb.Future(
+            waiting_signals=[CANCEL_SIGNAL], nested_futures=[all_of_them.SerializeToString()], combinator_type=_FIRST_COMPLETED
+        )
+        return pb.Suspension(awaiting_on=root)
 
     async def _serve(self) -> None:
         try:
@@ -369,10 +231,3 @@ def _identity(message: Message) -> tuple[object, ...]:
     """Return what of a command has to be the same on replay: not the instants that it took from the clock."""
     names = ("result_completion_id", "invocation_id_notification_idx", "name", "key", "service_name", "handler_name", "parameter")
     return tuple(getattr(message, name, None) for name in names)
-
-
-def _suspension(awaited: Sequence[Awaited]) -> pb.Suspension:
-    return pb.Suspension(
-        waiting_completions=[one.completion_id for one in awaited if one.completion_id],
-        waiting_signals=[one.signal for one in awaited if one.signal],
-    )

@@ -26,9 +26,14 @@ SET_STATE: Final = 0x0403
 CLEAR_STATE: Final = 0x0404
 GET_EAGER_STATE: Final = 0x0407
 SLEEP: Final = 0x040C
+GET_PROMISE: Final = 0x0409
+PEEK_PROMISE: Final = 0x040A
+COMPLETE_PROMISE: Final = 0x040B
 CALL: Final = 0x040D
 ONE_WAY_CALL: Final = 0x040E
 RUN: Final = 0x0411
+ATTACH_INVOCATION: Final = 0x0412
+GET_INVOCATION_OUTPUT: Final = 0x0413
 COMPLETE_AWAKEABLE: Final = 0x0414
 SIGNAL_NOTIFICATION: Final = 0xFBFF
 
@@ -44,6 +49,11 @@ COMMANDS: Final[dict[int, type[Message]]] = {
     ONE_WAY_CALL: pb.OneWayCall,
     RUN: pb.Run,
     COMPLETE_AWAKEABLE: pb.CompleteAwakeable,
+    GET_PROMISE: pb.GetPromise,
+    PEEK_PROMISE: pb.PeekPromise,
+    COMPLETE_PROMISE: pb.CompletePromise,
+    ATTACH_INVOCATION: pb.AttachInvocation,
+    GET_INVOCATION_OUTPUT: pb.GetInvocationOutput,
 }
 
 
