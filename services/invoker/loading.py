@@ -143,7 +143,7 @@ class Loader:
             return
         for invocation_id in lookup.records_of:
             record = records.get(invocation_id)
-            if record is not None and invocation_id not in view.lives and invocation_id not in view.purged:
+            if record is not None and invocation_id not in view.lives:
                 view.found[invocation_id] = record
             _unpin(view, invocation_id)
         for invocation_id in lookup.journals_of:
@@ -233,7 +233,6 @@ def _unpin(view: PartitionView, invocation_id: InvocationId) -> None:
     view.lookups[invocation_id] -= 1
     if not view.lookups[invocation_id]:
         del view.lookups[invocation_id]
-        view.purged.discard(invocation_id)
 
 
 async def load_partition(store: Store, owned: OwnedPartition, horizon_ms: int) -> None:

@@ -7,7 +7,7 @@ from perdure.sim.bus import BusFaults
 from perdure.sim.cluster import Faults
 from perdure.sim.deployments import DeploymentFaults
 from perdure.sim.store import StoreFaults
-from tests.simulation.workloads import WORKLOADS
+from tests.simulation.suite import WORKLOADS
 from tests.simulation.world import Case
 
 _LOSSY_BUS = BusFaults(drop_probability=0.05, double_probability=0.05, slow_probability=0.1)

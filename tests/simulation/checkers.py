@@ -14,17 +14,19 @@ from perdure.model.journal import Call, ClearAllState, ClearState, Completion, E
 from perdure.model.result import Failure, Outcome
 from perdure.model.target import HandlerType
 from perdure.sim.endpoint import Observer
+from perdure.sim.loop import EPOCH_MS
 from perdure.sim.store import Commit
 from perdure.store.keyspace import Keyspace, unpack
 from services.invoker.batch import Lease, decode_lease
+from tests.simulation.lifecycle_rules import ALREADY_INVOKED, ENDED_UNSTARTED, KILLED, LifecycleRules
 
 _decode_record = msgspec.msgpack.Decoder(InvocationRecord).decode
 _decode_entry = msgspec.msgpack.Decoder(StoredEntry).decode
 _HOLDS_THE_LOCK: Final = (Status.INVOKED, Status.SUSPENDED, Status.PAUSED)
 _TIMER_INDEX_OF_RETENTION: Final = 1 << 40
 
-KILLED: Final = Failure(409, "killed")
-ENDED_UNSTARTED: Final = (Failure(409, "canceled"), KILLED)
+_SHORT_RETENTION_END_MS: Final = EPOCH_MS + 3_600_000
+"""Completions whose retention ends before are to be gone when all is at rest."""
 
 ObjectKey = tuple[int, str, str]
 """partition, service, key"""
@@ -69,7 +71,10 @@ class History(Observer):
         """Sequence numbers (which a partition gives once) that the commit at hand put into inboxes."""
         self._counts: dict[tuple[str, str, str], dict[int, int]] = {}
         self._mail: dict[bytes, int] = {}
-        self._timers: set[tuple[Any, ...]] = set()
+        self.timers: set[tuple[Any, ...]] = set()
+        self._retained: list[tuple[InvocationId, InvocationRecord]] = []
+        """Completions that the commit at hand wrote or removed."""
+        self.lifecycle = LifecycleRules(self)
         self._mail_prefixes = {partition: keyspace.partition(partition).mail for partition in range(partitions)}
 
     # While it runs.
@@ -89,32 +94,38 @@ class History(Observer):
         changed: list[InvocationId] = []
         freed: dict[ObjectKey, dict[int, InvocationId | None]] = {}
         self._inboxed_now.clear()
+        self._retained.clear()
+        held = dict(self._locks)
         for (partition, *parts), _, value in touched:
             self._take_row(partition, parts, value, journaled, ended, changed, freed)
         self._check_locks([row for row in touched if row[0][1] == "lock"], ended, freed)
-        self._check_states([row for row in touched if row[0][1] == "state"], journaled)
+        held = {object_key: holder for object_key, holder in held.items() if holder not in ended}
+        self._check_states([row for row in touched if row[0][1] == "state"], journaled, held)
         for invocation in changed:
             self._check_holder(invocation)
+        self.lifecycle.conclude_commit(journaled, changed, self._retained)
 
     def on_reply(self, invocation: InvocationId, outcome: Outcome) -> None:
         """Check the result that a client was given: it must be durable, and the one in the journal."""
         record = self.completed.get(invocation)
         name = format_invocation_id(invocation)
-        if isinstance(outcome, Failure) and outcome.message == "the workflow method was already invoked":
+        if isinstance(outcome, Failure) and outcome.message == ALREADY_INVOKED:
             return
         if invocation in self.removed and outcome in ENDED_UNSTARTED:
             return
         self.acknowledged[invocation] = "result"
+        if self.lifecycle.had_result(invocation, outcome):
+            return
         if record is None:
-            self._violate(f"a client was told the result of {name}, which is not durable")
+            self.violate(f"a client was told the result of {name}, which is not durable")
         elif record.result != outcome:
-            self._violate(f"a client was told {outcome} of {name}, the store says {record.result}")
+            self.violate(f"a client was told {outcome} of {name}, the store says {record.result}")
 
     def on_accepted(self, invocation: InvocationId) -> None:
         """Check that what a client was told is accepted is durable."""
         self.acknowledged[invocation] = "accepted"
         if invocation not in self.unfinished and invocation not in self.completed and invocation not in self.removed:
-            self._violate(f"a client was told that {format_invocation_id(invocation)} is accepted, and it is not durable")
+            self.violate(f"a client was told that {format_invocation_id(invocation)} is accepted, and it is not durable")
 
     def on_start(self, target: str, start: pb.Start) -> None:
         """Check that what an attempt begins with is durable: the invocation, its journal, its state."""
@@ -122,11 +133,11 @@ class History(Observer):
         name = format_invocation_id(invocation)
         journal = self.journals.get(invocation)
         if journal is None or len(journal.entries) < start.known_entries:
-            self._violate(f"an attempt of {name} began with {start.known_entries} entries, which are not durable")
+            self.violate(f"an attempt of {name} began with {start.known_entries} entries, which are not durable")
         service = target.partition("/")[0]
         for entry in start.state_map:
             if (service, start.key, entry.key, entry.value) not in self._state_ever:
-                self._violate(f"an attempt of {name} began with state {entry.key!r} = {entry.value!r}, which is not durable")
+                self.violate(f"an attempt of {name} began with state {entry.key!r} = {entry.value!r}, which is not durable")
 
     def on_notification(self, invocation: InvocationId, notification: pb.Notification) -> None:
         """Check that what a handler is told is durable."""
@@ -138,11 +149,11 @@ class History(Observer):
                 isinstance(entry, Signal) and entry.signal_index == notification.signal_id for entry in journal.entries
             )
         if not is_known:
-            self._violate(f"a handler was told {notification} in {format_invocation_id(invocation)}, and it is not durable")
+            self.violate(f"a handler was told {notification} in {format_invocation_id(invocation)}, and it is not durable")
 
     def is_at_rest(self) -> bool:
         """Return whether nothing is left to do: all ended, all mail read, no timers but those of retention."""
-        due = [timer for timer in self._timers if timer[-1] < _TIMER_INDEX_OF_RETENTION]
+        due = [timer for timer in self.timers if timer[-1] < _TIMER_INDEX_OF_RETENTION or timer[0] < _SHORT_RETENTION_END_MS]
         return not self.unfinished and not any(self._mail.values()) and not due
 
     # At the end.
@@ -152,17 +163,21 @@ class History(Observer):
         self.violations += self.leftovers()
         for key, count in self._mail.items():
             if count:
-                self._violate(f"mail {key!r} was never read")
+                self.violate(f"mail {key!r} was never read")
         for object_key, holder in self._locks.items():
-            self._violate(f"the lock of {object_key} is still held by {format_invocation_id(holder)}")
+            self.violate(f"the lock of {object_key} is still held by {format_invocation_id(holder)}")
         for object_key, waiting in self._inboxes.items():
             if waiting:
-                self._violate(f"the inbox of {object_key} still holds {waiting}")
+                self.violate(f"the inbox of {object_key} still holds {waiting}")
         for invocation, what in self.acknowledged.items():
-            if invocation not in self.completed and invocation not in self.removed:
-                self._violate(f"{format_invocation_id(invocation)}, {what}, is lost")
+            if invocation not in self.completed and invocation not in self.removed | self.lifecycle.expired:
+                self.violate(f"{format_invocation_id(invocation)}, {what}, is lost")
         self._check_outputs()
         self._check_counts()
+        self.lifecycle.conclude()
+        for at_ms, invocation, _ in self.timers:
+            if at_ms < _SHORT_RETENTION_END_MS:
+                self.violate(f"the retention of {format_invocation_id(invocation)} is over, and it is still there")
         return self.violations
 
     def leftovers(self) -> list[str]:
@@ -176,7 +191,7 @@ class History(Observer):
         for invocation, record in self.completed.items():
             journal = self.journals.get(invocation)
             if journal is not None and journal.output != record.result and record.result != KILLED:
-                self._violate(f"{format_invocation_id(invocation)} journaled {journal.output} and completed with {record.result}")
+                self.violate(f"{format_invocation_id(invocation)} journaled {journal.output} and completed with {record.result}")
 
     def _check_counts(self) -> None:
         scanned: dict[tuple[str, str, str], int] = {}
@@ -185,7 +200,7 @@ class History(Observer):
             scanned[key] = scanned.get(key, 0) + 1
         counted = {key: total for key, by_partition in self._counts.items() if (total := sum(by_partition.values()))}
         if counted != scanned:
-            self._violate(f"the counters say {counted}, a scan says {scanned}")
+            self.violate(f"the counters say {counted}, a scan says {scanned}")
 
     # Rows.
 
@@ -203,13 +218,13 @@ class History(Observer):
         lease = decode_lease(value)
         before = self._leases.get(partition)
         if before is not None and lease.epoch < before.epoch:
-            self._violate(f"the epoch of partition {partition} went back from {before} to {lease}")
+            self.violate(f"the epoch of partition {partition} went back from {before} to {lease}")
         if before is not None and lease.epoch == before.epoch and lease.owner not in (before.owner, ""):
-            self._violate(f"partition {partition} has two owners in one epoch: {before} and {lease}")
+            self.violate(f"partition {partition} has two owners in one epoch: {before} and {lease}")
         if lease.owner:
             first = self._owner_of_epoch.setdefault((partition, lease.epoch), lease.owner)
             if first != lease.owner:
-                self._violate(f"epoch {lease.epoch} of partition {partition} belonged to {first}, then to {lease.owner}")
+                self.violate(f"epoch {lease.epoch} of partition {partition} belonged to {first}, then to {lease.owner}")
         self._leases[partition] = lease
 
     def _check_owner(self, commit: Commit, rows: list[tuple[tuple[Any, ...], bytes, bytes | None]]) -> None:
@@ -218,7 +233,7 @@ class History(Observer):
                 continue
             lease = self._leases.get(partition)
             if lease is None or lease.owner != commit.client:
-                self._violate(f"{commit.client} wrote {kind} of partition {partition}, whose lease is {lease}")
+                self.violate(f"{commit.client} wrote {kind} of partition {partition}, whose lease is {lease}")
                 return
 
     def _take_row(
@@ -242,12 +257,14 @@ class History(Observer):
             self._take_inbox(partition, parts, value, freed)
         elif kind == "mail":
             self._take_mail(parts[1], value)
+        elif kind == "promise":
+            self.lifecycle.on_promise(*parts[1:], None if value is None else _whole(value))
         elif kind == "timer":
             timer = tuple(parts[1:])
             if value is None:
-                self._timers.discard(timer)
+                self.timers.discard(timer)
             else:
-                self._timers.add(timer)
+                self.timers.add(timer)
         elif kind == "count":
             service, handler, status = parts[1:]
             count = 0 if value is None else int.from_bytes(value, "little", signed=True)
@@ -261,46 +278,52 @@ class History(Observer):
         entry = _decode_entry(_whole(value)).entry
         name = format_invocation_id(invocation)
         if index != len(journal.entries):
-            self._violate(f"entry {index} of {name} follows {len(journal.entries)} entries: {entry}")
+            self.violate(f"entry {index} of {name} follows {len(journal.entries)} entries: {entry}")
         journaled.append((invocation, entry))
+        self.lifecycle.on_entry(invocation, entry)
         journal.entries.append(entry)
         for completion_id in _announced(entry):
             if completion_id in journal.announced:
-                self._violate(f"{name} journaled completion id {completion_id} twice: {entry}")
+                self.violate(f"{name} journaled completion id {completion_id} twice: {entry}")
             journal.announced.add(completion_id)
         if isinstance(entry, Completion):
             if entry.completion_id in journal.completed:
-                self._violate(f"completion {entry.completion_id} of {name} was journaled twice: {entry}")
+                self.violate(f"completion {entry.completion_id} of {name} was journaled twice: {entry}")
             if entry.completion_id not in journal.announced:
-                self._violate(f"completion {entry.completion_id} of {name} has no command: {entry}")
+                self.violate(f"completion {entry.completion_id} of {name} has no command: {entry}")
             journal.completed.add(entry.completion_id)
         if isinstance(entry, Output) and sum(isinstance(one, Output) for one in journal.entries) > 1:
-            self._violate(f"{name} journaled two outputs")
+            self.violate(f"{name} journaled two outputs")
 
     def _take_unfinished(
         self, partition: int, invocation: InvocationId, value: bytes | None, ended: set[InvocationId], changed: list[InvocationId]
     ) -> None:
         if value is None:
             ended.add(invocation)
+            self.lifecycle.on_ended(invocation)
             record = self.unfinished.pop(invocation, None)
             if record is not None and record.status in (Status.SCHEDULED, Status.INBOXED):
                 self.removed.add(invocation)
             return
         if partition != partition_of(invocation, self._partitions):
-            self._violate(f"{format_invocation_id(invocation)} is in partition {partition}")
+            self.violate(f"{format_invocation_id(invocation)} is in partition {partition}")
         if invocation in self.completed:
-            self._violate(f"{format_invocation_id(invocation)} runs again after its completion")
+            self.violate(f"{format_invocation_id(invocation)} runs again after its completion")
         self.unfinished[invocation] = _decode_record(_whole(value))
         changed.append(invocation)
 
     def _take_completed(self, invocation: InvocationId, value: bytes | None) -> None:
+        before = self.completed.get(invocation)
         if value is None:
             self.completed.pop(invocation, None)
+            if before is not None:
+                self._retained.append((invocation, before))
             return
         record = _decode_record(_whole(value))
-        before = self.completed.get(invocation)
+        self._retained.append((invocation, record))
+        self.lifecycle.on_completed(invocation, record)
         if before is not None and before.result != record.result:
-            self._violate(f"the result of {format_invocation_id(invocation)} changed from {before.result} to {record.result}")
+            self.violate(f"the result of {format_invocation_id(invocation)} changed from {before.result} to {record.result}")
         self.completed[invocation] = record
 
     def _take_inbox(
@@ -312,7 +335,7 @@ class History(Observer):
             freed.setdefault((partition, service, key), {})[sequence] = inbox.pop(sequence, None)
             return
         if inbox and sequence <= max(inbox):
-            self._violate(f"inbox {service}/{key} got {sequence} behind {max(inbox)}")
+            self.violate(f"inbox {service}/{key} got {sequence} behind {max(inbox)}")
         inbox[sequence] = InvocationId(value)
         self._inboxed_now.add(sequence)
 
@@ -322,7 +345,7 @@ class History(Observer):
         elif self._mail.get(key) == 1:
             self._mail[key] = 0
         else:
-            self._violate(f"mail {key!r} was removed without being there")
+            self.violate(f"mail {key!r} was removed without being there")
 
     # Rules about several rows of one commit.
 
@@ -338,7 +361,7 @@ class History(Observer):
             if value is not None:
                 self._locks[object_key] = InvocationId(value)
             if before is not None and before not in ended and before != value:
-                self._violate(f"the lock of {object_key} left {format_invocation_id(before)}, which has not ended")
+                self.violate(f"the lock of {object_key} left {format_invocation_id(before)}, which has not ended")
             if value is not None and value != before:
                 self._check_turn(object_key, InvocationId(value), freed.get(object_key, {}))
 
@@ -350,17 +373,36 @@ class History(Observer):
         sequences = [sequence for sequence, invocation in freed.items() if invocation == holder]
         if not sequences or min(sequences) > min(passed_by):
             waiting = self._inboxes[object_key][min(passed_by)]
-            self._violate(f"{format_invocation_id(holder)} got the lock of {object_key} before {format_invocation_id(waiting)}")
+            self.violate(f"{format_invocation_id(holder)} got the lock of {object_key} before {format_invocation_id(waiting)}")
 
-    def _check_states(self, rows: list[tuple[tuple[Any, ...], bytes, bytes | None]], journaled: list[tuple[InvocationId, Entry]]) -> None:
-        for (partition, _, service, key, name), _, value in rows:
+    def _check_states(
+        self,
+        rows: list[tuple[tuple[Any, ...], bytes, bytes | None]],
+        journaled: list[tuple[InvocationId, Entry]],
+        held: dict[ObjectKey, InvocationId],
+    ) -> None:
+        """Check that each change of state has its command, or was asked for from outside; `held` are objects that nobody let go."""
+        for (partition, _, service, key, name), _, stored in rows:
+            value = None if stored is None else _whole(stored)
             if value is None:
                 self.state.pop((service, key, name.decode()), None)
             else:
-                self.state[service, key, name.decode()] = _whole(value)
-                self._state_ever.add((service, key, name, _whole(value)))
-            if not any(self._explains(invocation, entry, (partition, service, key), name, value) for invocation, entry in journaled):
-                self._violate(f"state {service}/{key}/{name!r} became {value!r} without a command that says so")
+                self.state[service, key, name.decode()] = value
+                self._state_ever.add((service, key, name, value))
+            if any(self._explains(invocation, entry, (partition, service, key), name, value) for invocation, entry in journaled):
+                continue
+            what = f"state {service}/{key}/{name!r} became {value!r}"
+            if not self._is_purged(service, key) and not self.lifecycle.explains_state(service, key, name, value):
+                self.violate(f"{what} without a command that says so")
+            elif (partition, service, key) in held:
+                self.violate(f"{what} from outside while {format_invocation_id(held[partition, service, key])} holds the object")
+
+    def _is_purged(self, service: str, key: str) -> bool:
+        """Whether the commit at hand removed the run of a workflow, and its state with it."""
+        return any(
+            (record.target.service, record.target.key) == (service, key) and invocation not in self.completed
+            for invocation, record in self._retained
+        )
 
     def _explains(self, invocation: InvocationId, entry: Entry, object_key: ObjectKey, name: bytes, value: bytes | None) -> bool:
         partition, service, key = object_key
@@ -370,7 +412,7 @@ class History(Observer):
         if partition != partition_of(invocation, self._partitions):
             return False
         if isinstance(entry, SetState):
-            return entry.key == name and value is not None and _whole(value) == entry.value
+            return entry.key == name and value == entry.value
         return value is None and (isinstance(entry, ClearAllState) or (isinstance(entry, ClearState) and entry.key == name))
 
     def _check_holder(self, invocation: InvocationId) -> None:
@@ -380,9 +422,9 @@ class History(Observer):
         assert record.target.key is not None
         object_key = (partition_of(invocation, self._partitions), record.target.service, record.target.key)
         if self._locks.get(object_key) != invocation:
-            self._violate(f"{format_invocation_id(invocation)} is {record.status.name} without the lock of {object_key}")
+            self.violate(f"{format_invocation_id(invocation)} is {record.status.name} without the lock of {object_key}")
 
-    def _violate(self, what: str) -> None:
+    def violate(self, what: str) -> None:
         self.violations.append(f"commit {self.commits}: {what}")
 
 

@@ -4,12 +4,27 @@ import asyncio
 import random
 from typing import Final
 
-from perdure.base.ids import InvocationId
-from perdure.bus.messages import Accepted, Attach, Completed, Invoke, NotFound, Operate, Operated, OwnerReply, OwnerRequest, SendSignalTo
+from perdure.base.ids import InvocationId, partition_of_key
+from perdure.bus.messages import (
+    Accepted,
+    Attach,
+    Completed,
+    Invoke,
+    MutateState,
+    NotFound,
+    Operate,
+    Operated,
+    OwnerReply,
+    OwnerRequest,
+    SendSignalTo,
+)
 from perdure.model.result import Outcome, Success
+from perdure.model.state import StateMutation
 from perdure.registry.options import ServerDefaults
 from perdure.registry.schema import Schema
 from perdure.sim.cluster import Parts
+from services.admin.errors import RoutingFailed
+from services.admin.owner_client import OwnerClient
 from services.ingress.admission import RequestHeaders, admit
 from services.ingress.directory import directory_of
 from services.ingress.routes import Call
@@ -31,6 +46,8 @@ class IngressRole:
         self._partitions = partitions
         self._parts: Parts | None = None
         self._waiting: Waiting | None = None
+        self._owners: OwnerClient | None = None
+        self._asked: set[asyncio.Task[None]] = set()
         self._open: dict[int, asyncio.Future[OwnerReply]] = {}
 
     async def __call__(self, parts: Parts) -> None:
@@ -42,11 +59,15 @@ class IngressRole:
             on_orphan_blob=lambda _: None,
         )
         await waiting.start()
-        self._parts, self._waiting = parts, waiting
+        owners = OwnerClient(parts.bus, parts.subjects, f"{parts.process_id}-admin", self._partitions)
+        await owners.start()
+        self._parts, self._waiting, self._owners = parts, waiting, owners
         try:
             await asyncio.get_running_loop().create_future()
         finally:
-            self._waiting = None
+            self._waiting = self._owners = None
+            for asked in self._asked:
+                asked.cancel()
             for future in self._open.values():
                 if not future.done():
                     future.set_exception(IngressGone)
@@ -78,6 +99,24 @@ class IngressRole:
     def next_request_id(self) -> int:
         assert self._waiting is not None
         return self._waiting.next_request_id()
+
+    async def mutate(self, service: str, key: str, mutation: StateMutation) -> None:
+        """Ask for a change of state, as an admin process does.
+
+        Raises:
+            IngressGone: The process died first.
+            RoutingFailed: Nobody answered.
+        """
+        assert self._owners is not None
+        request = MutateState(0, partition_of_key(key, self._partitions), service, key, mutation)
+        asked = asyncio.get_running_loop().create_task(self._owners.mutate_state(request))
+        self._asked.add(asked)
+        try:
+            await asked
+        except asyncio.CancelledError:
+            raise IngressGone from None
+        finally:
+            self._asked.discard(asked)
 
     async def ask(self, request: OwnerRequest) -> OwnerReply:
         """Return the final reply.
@@ -171,12 +210,25 @@ class SimClient:
         """Do what an operator does; return the outcome."""
         while True:
             ingress = await self._pick()
+            self._history.lifecycle.ask(invocation, action)
             try:
                 reply = await ingress.ask(Operate(ingress.next_request_id(), invocation, action))
             except IngressGone:
                 continue
             assert isinstance(reply, Operated), reply
+            self._history.lifecycle.on_operated(invocation, action, reply.outcome)
             return reply.outcome
+
+    async def mutate(self, service: str, key: str, entries: dict[str, bytes], version: str | None = None) -> None:
+        """Replace the state of an object, if it is of that version."""
+        mutation = StateMutation(tuple(sorted((name.encode(), value) for name, value in entries.items())), version)
+        self._history.lifecycle.ask_mutation(service, key, mutation)
+        while True:
+            ingress = await self._pick()
+            try:
+                return await ingress.mutate(service, key, mutation)
+            except (IngressGone, RoutingFailed):
+                continue
 
     async def _pick(self) -> IngressRole:
         while not (up := [role for role in self._roles.values() if role.is_up]):

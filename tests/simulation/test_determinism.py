@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from tests.simulation.cases import FAULTS, case_of
-from tests.simulation.workloads import WORKLOADS
+from tests.simulation.suite import WORKLOADS
 from tests.simulation.world import simulate
 
 SEEDS = [number * len(WORKLOADS) + number % len(WORKLOADS) for number in range(len(FAULTS))]

@@ -4,17 +4,25 @@ from collections.abc import Callable
 
 import pytest
 
+from perdure.bus.messages import Accepted, MutateState
+from perdure.model.invocation import Status
+from perdure.model.journal import CompletePromise, Input, Notification
+from perdure.model.result import Success
+from perdure.model.state import StateMutation
 from perdure.model.timer import Timer
 from perdure.sim.cluster import Faults
 from perdure.sim.store import StoreFaults
 from services.invoker.batch import Batch
+from services.invoker.machine.commands import promise as promises
+from services.invoker.machine.commands.table import COMMANDS
 from services.invoker.machine.events import Event, MailReceived
-from services.invoker.machine.lifecycle import complete
+from services.invoker.machine.lifecycle import complete, mutate, notify, operate, output, purge
 from services.invoker.machine.step import Forward, Reply
 from services.invoker.machine.turn import Turn
 from services.invoker.machine.view import Live
 from services.invoker.owner import Owner
 from tests.simulation.cases import FAULTS
+from tests.simulation.lifecycle_workloads import Attaching, Expiry, Mutations, Operations, Promises
 from tests.simulation.workloads import Counters, OrderedSends, SleepStorm, Steps, TransferRing, Workload
 from tests.simulation.world import Case, simulate
 
@@ -91,3 +99,91 @@ def test_a_forgotten_timer_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(Turn, "arm", arm_most)
     assert "the run broke: TimeoutError" in found(SleepStorm, Faults())
+
+
+@pytest.mark.parametrize("action", ["cancel", "kill"])
+def test_an_operation_that_is_only_acknowledged_is_found(monkeypatch: pytest.MonkeyPatch, action: str) -> None:
+    outcome = "appended" if action == "cancel" else "done"
+    monkeypatch.setitem(operate.LIVE_ACTIONS, action, lambda _turn, _live, _request: outcome)
+    assert f"an operator was told that {action}" in found(Operations, Faults())
+
+
+def test_a_pause_that_lasts_no_longer_than_a_notification_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    deliver = notify.deliver
+
+    def wake_what_is_paused(turn: Turn, live: Live, notification: Notification) -> None:
+        deliver(turn, live, notification)
+        if live.record.status is Status.PAUSED:
+            turn.start_attempt(live)
+
+    monkeypatch.setattr(notify, "deliver", wake_what_is_paused)
+    assert "was paused and runs" in found(Operations, Faults())
+
+
+def test_a_restart_with_another_input_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    prefix = operate._prefix
+    monkeypatch.setattr(operate, "_prefix", lambda journal, from_entry: [*(prefix(journal, from_entry) or [])[1:], Input(b"other", ())])
+    assert "with another input" in found(Operations, Faults())
+
+
+def test_a_purge_that_leaves_the_journal_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Turn, "drop_journal", lambda _turn, _invocation, _record: None)
+    assert "was left behind" in found(Operations, Faults())
+
+
+def test_a_promise_that_is_completed_twice_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    apply = promises.apply_complete_promise
+
+    def forget_the_first(turn: Turn, live: Live, command: CompletePromise) -> None:
+        promises._promise(turn, live, command.key).result = None
+        apply(turn, live, command)
+
+    monkeypatch.setitem(COMMANDS, CompletePromise, forget_the_first)
+    assert "the promise" in found(Promises, Faults())
+
+
+def test_an_attached_caller_that_is_told_something_else_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(output, "attach_mail", lambda turn, mail: turn.answer(mail.sink, Success(b"something else")))
+    assert "and it is not so" in found(Attaching, Faults())
+
+
+def test_a_completion_that_is_kept_too_short_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    retain = complete._retain
+
+    def retain_half(turn: Turn, live: Live) -> None:
+        whole_ms = live.record.completion_retention_ms
+        live.record.completion_retention_ms = whole_ms // 2
+        retain(turn, live)
+        live.record.completion_retention_ms = whole_ms
+
+    monkeypatch.setattr(complete, "_retain", retain_half)
+    assert "nothing will end the retention" in found(Expiry, Faults())
+
+
+def test_a_completion_that_is_kept_for_good_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(purge, "purge", lambda _turn, _invocation, _existing: None)
+    assert "nothing will remove it when its retention ends" in found(Expiry, Faults())
+
+
+def test_a_change_of_state_beside_the_inbox_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    def mutate_at_once(turn: Turn, reply_subject: str, request: MutateState) -> None:
+        mutate.apply_mutation(turn, (request.service, request.key), request.mutation)
+        turn.reply(reply_subject, Accepted(request.request_id))
+
+    monkeypatch.setattr(mutate, "mutate", mutate_at_once)
+    assert "holds the object" in found(Mutations, SLOW)
+
+
+def test_a_change_of_state_of_another_version_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    apply = mutate.apply_mutation
+
+    def apply_anyway(turn: Turn, object_key: tuple[str, str], mutation: StateMutation) -> None:
+        apply(turn, object_key, StateMutation(mutation.entries))
+
+    monkeypatch.setattr(mutate, "apply_mutation", apply_anyway)
+    assert "without a command that says so" in found(Mutations, Faults())
+
+
+def test_a_suspended_caller_that_is_not_woken_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(notify, "deliver", lambda turn, live, notification: turn.notify(live, notification))
+    assert "is suspended on" in found(SleepStorm, Faults())

@@ -33,6 +33,8 @@ class Client(Protocol):
 
     async def operate(self, invocation: InvocationId, action: str) -> str: ...
 
+    async def mutate(self, service: str, key: str, entries: dict[str, bytes], version: str | None = None) -> None: ...
+
 
 class ServiceSpec(msgspec.Struct, frozen=True):
     """A service of a workload: handler name -> its type and code."""
@@ -40,6 +42,8 @@ class ServiceSpec(msgspec.Struct, frozen=True):
     name: str
     service_type: ServiceType
     handlers: dict[str, tuple[HandlerType, Handler]]
+    retention_ms: int | None = None
+    """How long the result of an idempotent call is kept; None is a day."""
 
 
 class Workload(Protocol):
@@ -474,86 +478,3 @@ class Workflows:
             for key in self.outcomes
             if state.get(("Flow", key, "stage")) != b"done"
         ]
-
-
-class Operations:
-    """Operators cancel, kill, pause, resume and restart what runs; everything ends all the same."""
-
-    def __init__(self, calls: int = 12) -> None:
-        self.calls = calls
-        self.services = (
-            ServiceSpec("Long", ServiceType.SERVICE, {"parent": (PLAIN, self._parent), "work": (PLAIN, self._work)}),
-            ServiceSpec("Held", ServiceType.VIRTUAL_OBJECT, {"hold": (EXCLUSIVE, self._hold)}),
-        )
-
-    async def _parent(self, context: Context, parameter: bytes) -> bytes:
-        context.send("Long", "work", "", parameter)
-        return await context.call("Held", "hold", "h", parameter)
-
-    async def _work(self, context: Context, parameter: bytes) -> bytes:
-        for _ in range(3):
-            await context.sleep(700)
-        return parameter
-
-    async def _hold(self, context: Context, parameter: bytes) -> bytes:
-        context.set("holder", parameter)
-        await context.sleep(400)
-        assert await context.get("holder") == parameter, "another one had the object meanwhile"
-        return parameter
-
-    async def run(self, client: Client, dice: random.Random) -> None:
-        async def one(number: int) -> None:
-            await pause(dice, 6)
-            body = f"o{number}".encode()
-            service, handler, key = dice.choice((("Long", "parent", None), ("Long", "work", None), ("Held", "hold", "h")))
-            delay_ms = dice.choice((0, 0, 0, 2_000))
-            invocation = await client.send(service, handler, key, body, delay_ms=delay_ms)
-            disturbed = asyncio.get_running_loop().create_task(disturb(invocation))
-            outcome = await client.attach(invocation)
-            await disturbed
-            if isinstance(outcome, Success):
-                assert outcome.value == body
-            elif outcome is not None:
-                assert outcome.code == 409, outcome
-
-        async def disturb(invocation: InvocationId) -> None:
-            await pause(dice, 3)
-            action = dice.choice(("cancel", "kill", "pause", "resume", "restart_as_new", "purge_journal"))
-            await client.operate(invocation, action)
-            if action == "pause":
-                while await client.operate(invocation, "resume") not in ("already_completed", "not_found"):
-                    await asyncio.sleep(1)
-
-        await together(*[one(number) for number in range(self.calls)])
-
-    def check(self, _: dict[tuple[str, str, str], bytes]) -> list[str]:
-        return []
-
-
-class Everything:
-    """All workloads at once, on the same invokers."""
-
-    def __init__(self) -> None:
-        self.parts: list[Workload] = [kind() for kind in SINGLES if kind is not DelayedSends]  # which shares the counters
-        self.services = [spec for part in self.parts for spec in part.services]
-
-    async def run(self, client: Client, dice: random.Random) -> None:
-        await together(*[part.run(client, dice) for part in self.parts])
-
-    def check(self, state: dict[tuple[str, str, str], bytes]) -> list[str]:
-        return [wrong for part in self.parts for wrong in part.check(state)]
-
-
-SINGLES: tuple[Callable[[], Workload], ...] = (
-    Counters,
-    TransferRing,
-    SleepStorm,
-    Awakeables,
-    DelayedSends,
-    Steps,
-    Failing,
-    OrderedSends,
-    Workflows,
-    Operations,
-)
-WORKLOADS = (*SINGLES, Everything)

@@ -84,6 +84,8 @@ def schema_for(workload: Workload, dice: random.Random) -> Schema:
     for spec in workload.services:
         deployment = deployments[0] if dice.random() < 0.7 else deployments[1]
         options = msgspec.structs.replace(OPTIONS, enable_lazy_state=dice.random() < 0.3)
+        if spec.retention_ms is not None:
+            options = msgspec.structs.replace(options, idempotency_retention_ms=spec.retention_ms)
         handlers = {name: Handler(name, handler_type, options=options) for name, (handler_type, _) in spec.handlers.items()}
         services.append(Service(spec.name, spec.service_type, 1, deployment.id, handlers))
         deployment.services[spec.name] = 1
@@ -112,6 +114,7 @@ class Run:
         handlers = {f"{spec.name}/{name}": code for spec in self.workload.services for name, (_, code) in spec.handlers.items()}
         cluster = self.cluster = Cluster(seed=seed, faults=self.case.faults, handlers=handlers, on_commit=self._on_commit)
         cluster.deployments.observer = self.history
+        self.history.lifecycle.on_expired = cluster.deployments.steps.forget
         schema = FixedSchema(schema_for(self.workload, dice))
         for number in range(INVOKERS):
             cluster.start(f"invoker-{number}", "invoker", lambda parts: run_invoker(parts, schema))

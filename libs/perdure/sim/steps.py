@@ -18,6 +18,11 @@ class StepLog:
         self._clock += 1
         return self._clock
 
+    def forget(self, invocation: InvocationId) -> None:
+        """Note that an invocation was removed after its end: the same id may run anew."""
+        for step in [step for step in self._acknowledged_at if step[0] == invocation]:
+            del self._acknowledged_at[step]
+
     def execute(self, invocation: InvocationId, completion_id: int, attempt_started: int) -> None:
         """Note that a step runs, in an attempt that began at `attempt_started`."""
         step = (invocation, completion_id)

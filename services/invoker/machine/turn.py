@@ -49,6 +49,13 @@ class Turn:
             self.append(live, entry)
         return live
 
+    def recall(self, invocation_id: InvocationId, record: InvocationRecord) -> Live:
+        """Put a completed invocation into the view that was read from the store, so that whoever asks next meets what becomes of it."""
+        live = Live(invocation_id, record, None)
+        self.view.lives[invocation_id] = live
+        del self.view.found[invocation_id]
+        return live
+
     def touch(self, live: Live) -> None:
         """Note that the record changed; it is encoded once, when the batch is sealed."""
         live.record.modified_at_ms = self.now_ms

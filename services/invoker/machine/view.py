@@ -136,8 +136,6 @@ class PartitionView:
         """Ids that are being looked up; an invocation that ends meanwhile stays in memory."""
         self.ended: OrderedDict[InvocationId, None] = OrderedDict()
         """The last invocations that ended and left memory: a request for one that claims to be new is a repetition."""
-        self.purged: set[InvocationId] = set()
-        """Ids that were purged while a look-up of them was under way: what it found is no longer there."""
         self.operations: dict[bytes, OperationRecord] = {}
         self.counts: dict[bytes, int] = {}
 
@@ -162,6 +160,7 @@ class PartitionView:
         """Drop an ended invocation from memory, unless a look-up is under way or a write is not committed."""
         if live.has_ended and not live.pending_writes and live.id not in self.lookups and self.lives.get(live.id) is live:
             del self.lives[live.id]
-            self.ended[live.id] = None
+            if not live.is_removed:
+                self.ended[live.id] = None
             if len(self.ended) > ENDED_MAX:
                 self.ended.popitem(last=False)

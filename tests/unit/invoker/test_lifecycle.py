@@ -22,8 +22,9 @@ from perdure.model.mail import CompletionMail
 from perdure.model.result import Failure, Success, Void
 from perdure.model.target import HandlerType
 from perdure.registry.retry import EffectiveRetryPolicy
+from services.invoker.loading import decode_record
 from services.invoker.machine.events import RequestReceived, RetryDue
-from services.invoker.machine.step import RetryAttempt, StopAttempt, SuspendAttempt
+from services.invoker.machine.step import RetryAttempt, Step, StopAttempt, SuspendAttempt
 from tests.unit.invoker.builders import INGRESS, Machine, a_call, a_target, an_id, effects, replies, started
 from tests.unit.invoker.test_commands import CALL
 
@@ -295,3 +296,18 @@ def test_events_go_with_the_journal() -> None:
     machine.end(1)
     operate(machine, "purge_journal")
     assert events(machine) == []
+
+
+def test_a_second_purge_before_the_first_has_committed_finds_nothing() -> None:
+    machine = Machine()
+    machine.running()
+    machine.end(1)
+    record = decode_record(machine.rows[machine.keys.invocation(an_id(1))][1:])
+    step = Step()
+    for request_id in (1, 2):
+        if an_id(1) in machine.machine.lookups_of(RequestReceived(INGRESS, Operate(request_id, an_id(1), "purge"))):
+            machine.view.found[an_id(1)] = record
+        machine.machine.apply(RequestReceived(INGRESS, Operate(request_id, an_id(1), "purge")), machine.now_ms, step)
+    assert replies(step) == [Operated(1, "done"), Operated(2, "not_found")]
+    assert sum(step.counts.values()) == -1
+    assert an_id(1) not in machine.view.found

@@ -33,14 +33,7 @@ def purge(turn: Turn, invocation_id: InvocationId, existing: Live | InvocationRe
     """Remove record and journal; for the run of a workflow its state and promises too."""
     record = existing.record if isinstance(existing, Live) else existing
     turn.put_value(turn.keys.invocation(invocation_id), None, was_wide=True)
-    if invocation_id in turn.view.lookups:
-        turn.view.purged.add(invocation_id)
-    if isinstance(existing, Live):
-        remove(turn, existing)
-    else:
-        turn.count(record, -1)
-        turn.drop_journal(invocation_id, record)
-        del turn.view.found[invocation_id]
+    remove(turn, existing if isinstance(existing, Live) else turn.recall(invocation_id, existing))
     target = record.target
     if target.handler_type is HandlerType.WORKFLOW and target.key is not None:
         _forget_workflow(turn, target.service, target.key)
