@@ -19,7 +19,8 @@ _NULL: Final = b"\xff\xff\xff\xff"
 ENCRYPTION_DECLINED: Final = b"N"
 
 
-def _message(kind: bytes, content: bytes = b"") -> bytes:
+def message(kind: bytes, content: bytes = b"") -> bytes:
+    """Return a message of a kind, with its length."""
     return kind + _INT32.pack(len(content) + 4) + content
 
 
@@ -27,13 +28,13 @@ def _text(value: str) -> bytes:
     return value.replace("\x00", "\ufffd").encode() + b"\x00"
 
 
-AUTHENTICATION_OK: Final = _message(b"R", _INT32.pack(0))
-PARSE_COMPLETE: Final = _message(b"1")
-BIND_COMPLETE: Final = _message(b"2")
-CLOSE_COMPLETE: Final = _message(b"3")
-NO_DATA: Final = _message(b"n")
-PORTAL_SUSPENDED: Final = _message(b"s")
-EMPTY_QUERY_RESPONSE: Final = _message(b"I")
+AUTHENTICATION_OK: Final = message(b"R", _INT32.pack(0))
+PARSE_COMPLETE: Final = message(b"1")
+BIND_COMPLETE: Final = message(b"2")
+CLOSE_COMPLETE: Final = message(b"3")
+NO_DATA: Final = message(b"n")
+PORTAL_SUSPENDED: Final = message(b"s")
+EMPTY_QUERY_RESPONSE: Final = message(b"I")
 
 TransactionStatus = Literal[b"I", b"T", b"E"]
 """Idle, in a transaction, in a failed transaction."""
@@ -41,28 +42,28 @@ TransactionStatus = Literal[b"I", b"T", b"E"]
 
 def ready_for_query(status: TransactionStatus) -> bytes:
     """Ask for the next query or series of extended messages."""
-    return _message(b"Z", status)
+    return message(b"Z", status)
 
 
 def parameter_status(name: str, value: str) -> bytes:
     """Tell a setting that drivers go by."""
-    return _message(b"S", _text(name) + _text(value))
+    return message(b"S", _text(name) + _text(value))
 
 
 def backend_key_data(process_id: int, secret: bytes) -> bytes:
     """Tell what a cancel request for this connection must carry."""
-    return _message(b"K", _INT32.pack(process_id) + secret)
+    return message(b"K", _INT32.pack(process_id) + secret)
 
 
 def negotiate_protocol_version(minor_version: int, unknown_options: Sequence[str]) -> bytes:
     """Tell the highest minor version of protocol 3 that is spoken here, and what of the startup was not understood."""
     options = b"".join(map(_text, unknown_options))
-    return _message(b"v", _INT32.pack(minor_version) + _INT32.pack(len(unknown_options)) + options)
+    return message(b"v", _INT32.pack(minor_version) + _INT32.pack(len(unknown_options)) + options)
 
 
 def command_complete(tag: str) -> bytes:
     """End a statement; `tag` as `SELECT 3`."""
-    return _message(b"C", _text(tag))
+    return message(b"C", _text(tag))
 
 
 class Column(msgspec.Struct, frozen=True):
@@ -78,7 +79,7 @@ def row_description(columns: Sequence[Column], formats: Sequence[int]) -> bytes:
         _text(column.name) + _FIELD.pack(0, 0, column.oid, size_of(column.oid), -1, code)
         for column, code in zip(columns, formats, strict=True)
     ]
-    return _message(b"T", _INT16.pack(len(columns)) + b"".join(fields))
+    return message(b"T", _INT16.pack(len(columns)) + b"".join(fields))
 
 
 def data_row(values: Sequence[bytes | None]) -> bytes:
@@ -90,15 +91,15 @@ def data_row(values: Sequence[bytes | None]) -> bytes:
 
 def parameter_description(oids: Sequence[int]) -> bytes:
     """Tell the types of a statement's parameters."""
-    return _message(b"t", _INT16.pack(len(oids)) + struct.pack(f">{len(oids)}I", *oids))
+    return message(b"t", _INT16.pack(len(oids)) + struct.pack(f">{len(oids)}I", *oids))
 
 
 Severity = Literal["ERROR", "FATAL"]
 
 
-def error_response(severity: Severity, sqlstate: str, message: str, *, hint: str = "") -> bytes:
+def error_response(severity: Severity, sqlstate: str, reason: str, *, hint: str = "") -> bytes:
     """Report an error; after `FATAL` the server closes the connection."""
-    fields = [("S", severity), ("V", severity), ("C", sqlstate), ("M", message or "error without a message")]
+    fields = [("S", severity), ("V", severity), ("C", sqlstate), ("M", reason or "error without a message")]
     if hint:
         fields.append(("H", hint))
-    return _message(b"E", b"".join(key.encode() + _text(value) for key, value in fields) + b"\x00")
+    return message(b"E", b"".join(key.encode() + _text(value) for key, value in fields) + b"\x00")

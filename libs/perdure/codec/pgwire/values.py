@@ -8,6 +8,7 @@ import datetime
 import decimal
 import enum
 import math
+import re
 import struct
 from collections.abc import Callable
 from typing import Any, Final
@@ -25,14 +26,18 @@ class Oid(enum.IntEnum):
 
     BOOL = 16
     BYTEA = 17
+    CHAR = 18
     INT8 = 20
     INT2 = 21
     INT4 = 23
     TEXT = 25
     FLOAT4 = 700
     FLOAT8 = 701
+    INT4_ARRAY = 1007
     TEXT_ARRAY = 1009
+    VARCHAR_ARRAY = 1015
     INT8_ARRAY = 1016
+    OID_ARRAY = 1028
     VARCHAR = 1043
     DATE = 1082
     TIMESTAMP = 1114
@@ -47,6 +52,7 @@ class InvalidParameter(ValueError):
 
 _SIZES: Final = {
     Oid.BOOL: 1,
+    Oid.CHAR: 1,
     Oid.INT2: 2,
     Oid.INT4: 4,
     Oid.INT8: 8,
@@ -188,7 +194,8 @@ def encoder(oid: Oid, format_code: int) -> Encoder:
     return (_BINARY if format_code else _TEXT).get(oid, _str)
 
 
-Parameter = bool | int | float | str | bytes | datetime.datetime | datetime.date | decimal.Decimal | None
+Scalar = bool | int | float | str | bytes | datetime.datetime | datetime.date | decimal.Decimal | None
+Parameter = Scalar | list[Scalar]
 
 
 def _bool_of_text(text: str) -> bool:
@@ -204,7 +211,7 @@ def _bytes_of_text(text: str) -> bytes:
     return bytes.fromhex(text.removeprefix("\\x"))
 
 
-_FROM_TEXT: Final[dict[int, Callable[[str], Parameter]]] = {
+_FROM_TEXT: Final[dict[int, Callable[[str], Scalar]]] = {
     Oid.BOOL: _bool_of_text,
     Oid.BYTEA: _bytes_of_text,
     Oid.INT2: int,
@@ -233,7 +240,7 @@ def _numeric_of_binary(raw: bytes) -> decimal.Decimal:
     return round(-number if sign else number, scale)
 
 
-_FROM_BINARY: Final[dict[int, Callable[[bytes], Parameter]]] = {
+_FROM_BINARY: Final[dict[int, Callable[[bytes], Scalar]]] = {
     Oid.BOOL: lambda raw: struct.unpack(">?", raw)[0],
     Oid.BYTEA: bytes,
     Oid.INT2: lambda raw: struct.unpack(">h", raw)[0],
@@ -248,6 +255,60 @@ _FROM_BINARY: Final[dict[int, Callable[[bytes], Parameter]]] = {
 }
 
 
+_ELEMENTS: Final[dict[int, int]] = {
+    Oid.INT4_ARRAY: Oid.INT4,
+    Oid.INT8_ARRAY: Oid.INT8,
+    Oid.OID_ARRAY: Oid.INT4,
+    Oid.TEXT_ARRAY: Oid.TEXT,
+    Oid.VARCHAR_ARRAY: Oid.TEXT,
+}
+_ITEM: Final = re.compile(r'\s*(?:"((?:[^"\\]|\\.)*)"|([^,"{}]+))\s*(?:,|$)')
+
+
+def _list_of_binary(raw: bytes, element_oid: int) -> list[Scalar]:
+    dimensions, _, _ = struct.unpack_from(">iiI", raw)
+    if dimensions == 0:
+        return []
+    if dimensions != 1:
+        raise ValueError("more than one dimension")
+    count = struct.unpack_from(">i", raw, 12)[0]
+    values: list[Scalar] = []
+    at = 20
+    for _ in range(count):
+        size = struct.unpack_from(">i", raw, at)[0]
+        at += 4
+        if not -1 <= size <= len(raw) - at:
+            raise ValueError("element longer than its array")
+        values.append(None if size == -1 else _scalar(raw[at : at + size], element_oid, 1))
+        at += max(size, 0)
+    return values
+
+
+def _list_of_text(text: str, element_oid: int) -> list[Scalar]:
+    inner = text.strip()
+    if not (inner.startswith("{") and inner.endswith("}")):
+        raise ValueError(text)
+    inner = inner[1:-1]
+    values: list[Scalar] = []
+    at = 0
+    while at < len(inner):
+        item = _ITEM.match(inner, at)
+        if item is None:
+            raise ValueError(text)
+        quoted, bare = item.groups()
+        is_null = quoted is None and bare.strip().upper() == "NULL"
+        word = bare.strip() if quoted is None else re.sub(r"\\(.)", r"\1", quoted)
+        values.append(None if is_null else _scalar(word.encode(), element_oid, 0))
+        at = item.end()
+    return values
+
+
+def _scalar(raw: bytes, oid: int, format_code: int) -> Scalar:
+    if format_code and oid in _FROM_BINARY:
+        return _FROM_BINARY[oid](raw)
+    return _FROM_TEXT.get(oid, str)(raw.decode())
+
+
 def decode_parameter(raw: bytes | None, oid: int, format_code: int) -> Parameter:
     """Return a parameter's value; one of another type is text.
 
@@ -257,8 +318,8 @@ def decode_parameter(raw: bytes | None, oid: int, format_code: int) -> Parameter
     if raw is None:
         return None
     try:
-        if format_code and oid in _FROM_BINARY:
-            return _FROM_BINARY[oid](raw)
-        return _FROM_TEXT.get(oid, str)(raw.decode())
+        if oid in _ELEMENTS:
+            return _list_of_binary(raw, _ELEMENTS[oid]) if format_code else _list_of_text(raw.decode(), _ELEMENTS[oid])
+        return _scalar(raw, oid, format_code)
     except (ValueError, ArithmeticError, struct.error):
         raise InvalidParameter(f"invalid value for a parameter of type {oid}: {raw[:40]!r}") from None
