@@ -7,6 +7,7 @@ from perdure.codec.pgwire.backend import Column, TransactionStatus
 from perdure.codec.pgwire.values import Oid, Parameter
 from perdure.query.engine import Queries
 from perdure.query.errors import READ_ONLY, QueryError
+from perdure.query.wire import Dialect
 from services.sql.rows import columns_of, rows_of
 from services.sql.settings import Settings
 from services.sql.statements import Kind, Statement
@@ -53,6 +54,10 @@ class Executor:
     def transaction_status(self) -> TransactionStatus:
         return self._status
 
+    @property
+    def _dialect(self) -> Dialect:
+        return Dialect(is_postgres=True, schema=self._settings.schema)
+
     def fail(self) -> None:
         """Take note that a statement failed."""
         if self._status == b"T":
@@ -63,7 +68,7 @@ class Executor:
         self._refuse(statement)
         match statement.kind:
             case Kind.QUERY:
-                return columns_of(await self._queries.describe(statement.sql, parameters))
+                return columns_of(await self._queries.describe(statement.sql, parameters, self._dialect))
             case Kind.SHOW:
                 name, _ = self._settings.show(statement)
                 return [Column(name, Oid.TEXT)]
@@ -79,7 +84,7 @@ class Executor:
         self._refuse(statement)
         match statement.kind:
             case Kind.QUERY:
-                result = await self._queries.run(statement.sql, parameters)
+                result = await self._queries.run(statement.sql, parameters, self._dialect)
                 return Outcome("SELECT", columns_of(result.schema), _pages(result.batches), result.close)
             case Kind.SHOW:
                 name, value = self._settings.show(statement)

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 import msgspec
 
 from perdure.codec.pgwire.backend import Column, data_row
+from perdure.codec.pgwire.copy import CopyEncoder
 from perdure.codec.pgwire.values import encoder
 from perdure.query.errors import FEATURE_NOT_SUPPORTED, LIMIT_EXCEEDED, QueryError
 
@@ -52,9 +53,7 @@ class RowStream:
         encoded = b"".join(map(self._encode, taken))
         self.rows += len(taken)
         self._bytes += len(encoded)
-        if self.rows > self._limits.rows_max or self._bytes > self._limits.bytes_max:
-            limits = f"{self._limits.rows_max} rows and {self._limits.bytes_max} bytes"
-            raise QueryError(LIMIT_EXCEEDED, f"the result exceeds the limit of {limits}: add a LIMIT, or aggregate")
+        _check(self.rows, self._bytes, self._limits)
         return encoded
 
     def _encode(self, row: tuple[object, ...]) -> bytes:
@@ -62,6 +61,40 @@ class RowStream:
             return data_row([None if value is None else encode(value) for encode, value in zip(self._encoders, row, strict=True)])
         except (struct.error, TypeError, AttributeError):
             raise QueryError(FEATURE_NOT_SUPPORTED, "the result is not of the type that was described: cast the parameter") from None
+
+
+class CopyStream:
+    """Rows of one result as COPY sends them, a page at a time."""
+
+    def __init__(self, pages: AsyncIterator[list[tuple[object, ...]]], encode: CopyEncoder, limits: ResultLimits) -> None:
+        self._pages = pages
+        self._encode = encode
+        self._limits = limits
+        self._bytes = 0
+        self.rows = 0
+        self.begin = encode.begin
+        self.end = encode.end
+
+    async def take(self) -> bytes:
+        """Return the next rows; empty once there are no more.
+
+        Raises:
+            QueryError: The query failed, or its result exceeds the limits.
+        """
+        async for page in self._pages:
+            if page:
+                encoded = b"".join(map(self._encode.row, page))
+                self.rows += len(page)
+                self._bytes += len(encoded)
+                _check(self.rows, self._bytes, self._limits)
+                return encoded
+        return b""
+
+
+def _check(rows: int, size_bytes: int, limits: ResultLimits) -> None:
+    if rows > limits.rows_max or size_bytes > limits.bytes_max:
+        text = f"the result exceeds the limit of {limits.rows_max} rows and {limits.bytes_max} bytes: add a LIMIT, or aggregate"
+        raise QueryError(LIMIT_EXCEEDED, text)
 
 
 def spread(formats: Sequence[int], count: int) -> list[int]:

@@ -48,7 +48,12 @@ def _oid(arrow_type: str) -> Oid:
 
 def columns_of(schema: Any) -> list[Column]:
     """Return the columns of a result; what PostgreSQL has no type for is text."""
-    return [Column(field.name, _oid(str(field.type))) for field in schema]
+    return [Column(field.name, Oid.CHAR if _is_char(field) else _oid(str(field.type))) for field in schema]
+
+
+def _is_char(field: Any) -> bool:
+    """Whether a text column is PostgreSQL's type "char", which the tables of the catalogue tell."""
+    return str(field.type) == "string" and field.metadata is not None and field.metadata.get(b"oid") == b"18"
 
 
 def rows_of(batch: Any) -> Iterator[tuple[object, ...]]:

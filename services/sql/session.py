@@ -10,11 +10,13 @@ from structlog.typing import FilteringBoundLogger
 from perdure.codec.pgwire import backend
 from perdure.codec.pgwire import frontend as fe
 from perdure.codec.pgwire.backend import Column
+from perdure.codec.pgwire.copy import CopyEncoder
 from perdure.codec.pgwire.values import InvalidParameter, Oid, Parameter, decode_parameter
 from perdure.query.engine import Queries
 from perdure.query.errors import INTERNAL, QUERY_CANCELED, QueryError
+from services.sql.copying import parse_copy
 from services.sql.execution import Executor, Outcome
-from services.sql.portal import ResultLimits, RowStream, spread
+from services.sql.portal import CopyStream, ResultLimits, RowStream, spread
 from services.sql.statements import Kind, Statement, parse, split
 
 _ROWS_AT_A_TIME: Final = 1_000
@@ -122,6 +124,9 @@ class Session:
         if not statements:
             await self._send(backend.EMPTY_QUERY_RESPONSE)
         for statement in statements:
+            if statement.kind is Kind.COPY:
+                await self._copy(statement, ())
+                continue
             outcome = await self._run(statement, ())
             if outcome.columns is None or outcome.pages is None:
                 await self._send(backend.command_complete(outcome.tag))
@@ -148,6 +153,20 @@ class Session:
                 return
             if encoded := await stream.take(min(room, _ROWS_AT_A_TIME)):
                 await self._send(encoded)
+
+    async def _copy(self, statement: Statement, parameters: Sequence[Parameter]) -> None:
+        wanted = parse_copy(statement.sql)
+        outcome = await self._executor.run(parse(wanted.sql), parameters)
+        if outcome.columns is None or outcome.pages is None:
+            raise QueryError("42601", "COPY takes a query that returns rows")
+        try:
+            stream = CopyStream(outcome.pages, CopyEncoder(outcome.columns, wanted.options), self._limits.result)
+            await self._send(stream.begin())
+            while encoded := await stream.take():
+                await self._send(encoded)
+            await self._send(stream.end() + backend.command_complete(f"COPY {stream.rows}"))
+        finally:
+            outcome.close()
 
     def _deallocate(self, statement: Statement) -> None:
         name = statement.sql.split()[-1].strip('";')
@@ -250,6 +269,9 @@ class Session:
         statement = portal.prepared.statement
         if statement.kind is Kind.EMPTY:
             await self._send(backend.EMPTY_QUERY_RESPONSE)
+            return
+        if statement.kind is Kind.COPY:
+            await self._copy(statement, portal.parameters)
             return
         outcome = portal.outcome
         if outcome is None:

@@ -6,6 +6,7 @@ from typing import Final
 
 from perdure.query.engine import COMPATIBLE_POSTGRES
 from perdure.query.errors import QueryError
+from perdure.query.wire import PUBLIC, SCHEMA_NAMES
 from services.sql.statements import Statement
 
 REPORTED: Final = {
@@ -52,6 +53,12 @@ class Settings:
     def __init__(self, given: Mapping[str, str]) -> None:
         names = {name.lower() for name in given} - _FIXED - {"user", "database", "options"}
         self._values = _DEFAULTS | {name.lower(): value for name, value in given.items() if name.lower() in names}
+
+    @property
+    def schema(self) -> str:
+        """The schema of tables that are named without one: the first of the search path that exists."""
+        names = (name.strip().strip("'\"").lower() for name in self._values["search_path"].split(","))
+        return next((name for name in names if name in SCHEMA_NAMES), PUBLIC)
 
     def show(self, statement: Statement) -> tuple[str, str]:
         """Return name and value of the setting that a SHOW names.

@@ -8,12 +8,14 @@ from typing import Final
 import msgspec
 
 from perdure.codec.pgwire.values import Oid
+from perdure.query.catalogue import TABLES
+from perdure.query.table import ColumnType
 
 _TOKEN: Final = re.compile(
     r"""
     (?P<blank> \s+ | --[^\n]* | /\*.*?\*/ )
     | (?P<quoted> [eE]'(?:[^'\\]|\\.|'')*' | '(?:[^']|'')*' | "(?:[^"]|"")*" | \$(?P<tag>[A-Za-z_]\w*|)\$.*?\$(?P=tag)\$ )
-    | \$(?P<parameter>\d+) (?: \s*::\s* (?P<cast>\w+) )?
+    | \$(?P<parameter>\d+) (?: \s*::\s* (?:pg_catalog\.)? (?P<cast>\w+ (?:\s*\[\s*\])? ) )?
     | (?P<word> \w+ )
     | (?P<end> ; )
     | (?P<other> . )
@@ -37,6 +39,15 @@ _CASTS: Final = {
     "timestamp": Oid.TIMESTAMP,
     "timestamptz": Oid.TIMESTAMPTZ,
     "date": Oid.DATE,
+    "numeric": Oid.NUMERIC,
+    "int4[]": Oid.INT4_ARRAY,
+    "int[]": Oid.INT4_ARRAY,
+    "integer[]": Oid.INT4_ARRAY,
+    "int8[]": Oid.INT8_ARRAY,
+    "bigint[]": Oid.INT8_ARRAY,
+    "oid[]": Oid.OID_ARRAY,
+    "text[]": Oid.TEXT_ARRAY,
+    "varchar[]": Oid.VARCHAR_ARRAY,
 }
 
 
@@ -51,6 +62,7 @@ class Kind(enum.Enum):
     COMMIT = "commit"
     ROLLBACK = "rollback"
     DEALLOCATE = "deallocate"
+    COPY = "copy"
     IGNORED = "ignored"
     """Changes only what this server does not have: accepted."""
     WRITE = "write"
@@ -66,7 +78,6 @@ _WRITES: Final = (
     "drop",
     "alter",
     "truncate",
-    "copy",
     "grant",
     "revoke",
     "comment",
@@ -105,11 +116,25 @@ _KINDS: Final = {
     "rollback": Kind.ROLLBACK,
     "abort": Kind.ROLLBACK,
     "deallocate": Kind.DEALLOCATE,
+    "copy": Kind.COPY,
     "discard": Kind.IGNORED,
     "savepoint": Kind.IGNORED,
     "release": Kind.IGNORED,
     **dict.fromkeys(_WRITES, Kind.WRITE),
 }
+_COMPARED: Final = re.compile(
+    r"(?:(?P<left>\w+)\"?\s*(?:[<>!=]{1,2}|\bbetween\b)\s*|\b(?P<count>limit|offset)\s+)\$(?P<number>\d+)(?!\s*::|\d)", re.IGNORECASE
+)
+"""A parameter that is compared with a column, or that is a number of rows."""
+_AMONG: Final = re.compile(r"(?P<left>\w+)\"?\s*(?:=|<>|!=)\s*(?:any|all)\s*\(\s*\$(?P<number>\d+)\s*\)", re.IGNORECASE)
+"""A parameter that is a list of values for a column."""
+_OIDS: Final = {
+    ColumnType.U64: Oid.NUMERIC,
+    ColumnType.U32: Oid.INT8,
+    ColumnType.BOOL: Oid.BOOL,
+    ColumnType.TIMESTAMP: Oid.TIMESTAMPTZ,
+}
+_OIDS_OF_COLUMNS: Final = {column.name: _OIDS[column.type] for table in TABLES.values() for column in table.columns if column.type in _OIDS}
 _SHOWN_BY_ENGINE: Final = frozenset({"tables", "columns", "all", "functions"})
 
 
@@ -122,7 +147,7 @@ class Statement(msgspec.Struct, frozen=True):
     """Its first words, lower-case."""
     parameter_count: int
     parameter_casts: dict[int, Oid]
-    """Number of a parameter -> type that it is cast to where it stands."""
+    """Number of a parameter -> type that it must have where it stands: that of a cast, or of the column beside it."""
 
     @property
     def command(self) -> str:
@@ -148,14 +173,28 @@ def parse(sql: str) -> Statement:
         if token["parameter"]:
             number = int(token["parameter"])
             parameter_count = max(parameter_count, number)
-            cast = _CASTS.get((token["cast"] or "").lower())
+            cast = _CASTS.get("".join((token["cast"] or "").lower().split()))
             if cast is not None:
                 casts[number] = cast
         if token["word"] and len(words) < _WORDS_KEPT:
             words.append(token["word"].lower())
         has_content = has_content or not (token["blank"] or token["end"])
+    if parameter_count:
+        casts = _types_where_they_stand(sql) | casts
     kind = _kind(words) if has_content else Kind.EMPTY
     return Statement(sql, kind, tuple(words), parameter_count, casts)
+
+
+def _types_where_they_stand(sql: str) -> dict[int, Oid]:
+    types: dict[int, Oid] = {}
+    for found in _COMPARED.finditer(sql):
+        oid = Oid.INT8 if found["count"] else _OIDS_OF_COLUMNS.get(found["left"].lower())
+        if oid is not None:
+            types[int(found["number"])] = oid
+    for found in _AMONG.finditer(sql):
+        oid = _OIDS_OF_COLUMNS.get(found["left"].lower())
+        types[int(found["number"])] = Oid.INT8_ARRAY if oid in {Oid.NUMERIC, Oid.INT8} else Oid.TEXT_ARRAY
+    return types
 
 
 def _kind(words: list[str]) -> Kind:

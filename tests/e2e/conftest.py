@@ -8,7 +8,10 @@ from typing import NamedTuple
 import pytest
 
 from tests.e2e.endpoint import NODE_ROOM, Endpoint
+from tests.e2e.sql_process import sql, start_sql
 from tests.e2e.suite import Suite
+
+__all__ = ["sql", "start_sql"]
 
 
 class Services(NamedTuple):

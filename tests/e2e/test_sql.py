@@ -2,153 +2,21 @@
 
 import asyncio
 import datetime
-import os
-import shutil
 import socket
-import subprocess
-import sys
 import threading
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import NamedTuple
+from collections.abc import Callable
 
 import asyncpg
-import msgspec
 import psutil
 import psycopg
 import pytest
 
-from perdure.base.ids import InvocationId, format_invocation_id, invocation_id, partition_of
-from perdure.model.deployment import Deployment, Handler, HandlerOptions, ProtocolMode, Service
-from perdure.model.invocation import InvocationRecord, Pin, Source, Status
-from perdure.model.journal import Combinator, Future
-from perdure.model.result import Failure, Success
-from perdure.model.target import HandlerType, ServiceType, Target
+from perdure.base.ids import format_invocation_id
 from perdure.query.workers import RUNNING_MAX
-from perdure.registry.schema import bump_meta_version, put_deployment, put_service
-from perdure.store.chunks import set_chunked
-from perdure.store.format import prepare
-from perdure.store.interface import Transaction
-from perdure.store.keyspace import Keyspace
-from perdure.store.opening import open_store
-from tests.contract.bus.nats_server import NatsServer
-from tests.e2e.processes import REPOSITORY, end, eventually, free_ports, is_listening, spawn
+from tests.e2e.processes import eventually
+from tests.e2e.sql_process import CALLER, NOW_MS, RECORDS, Sql, an_id, psql
 
-PARTITIONS = 4
-NOW_MS = 1_772_357_400_125
 RUNAWAY = "SELECT count(*) FROM generate_series(1, 100000000000)"
-CALLER = invocation_id(2**63, b"\x01" * 16)
-
-
-class Sql(NamedTuple):
-    """A running sql process."""
-
-    port: int
-    process: subprocess.Popen[bytes]
-
-    @property
-    def url(self) -> str:
-        return f"postgresql://anyone@127.0.0.1:{self.port}/restate"
-
-    def connect(self) -> "psycopg.Connection[tuple[object, ...]]":
-        return psycopg.connect(self.url, autocommit=True)
-
-
-def an_id(number: int) -> InvocationId:
-    return invocation_id(number * 2**60, number.to_bytes(16, "big"))
-
-
-RECORDS = {
-    an_id(1): InvocationRecord(Target("Greeter", "greet", None, HandlerType.PLAIN), Status.INVOKED, NOW_MS, NOW_MS + 1),
-    an_id(2): InvocationRecord(
-        Target("Counter", "add", "a/b", HandlerType.EXCLUSIVE),
-        Status.COMPLETED,
-        NOW_MS,
-        NOW_MS + 2,
-        source=Source("service", CALLER, Target("Greeter", "greet", None, HandlerType.PLAIN)),
-        idempotency_key="once",
-        completion_retention_ms=86_400_000,
-        pin=Pin("dp_1a", 6),
-        journal_length=5,
-        command_count=3,
-        result=Failure(409, "cancelled"),
-        completed_at_ms=NOW_MS + 2,
-        traceparent="00-" + "a" * 32 + "-" + "b" * 16 + "-01",
-    ),
-    an_id(9): InvocationRecord(
-        Target("Flow", "run", "w", HandlerType.WORKFLOW, is_workflow=True),
-        Status.SUSPENDED,
-        NOW_MS,
-        NOW_MS + 3,
-        awaiting=Future((4,), (1,), (), (Future((5,), combinator=Combinator.ALL_COMPLETED),)),
-    ),
-    an_id(15): InvocationRecord(
-        Target("Flow", "run", "x", HandlerType.WORKFLOW, is_workflow=True), Status.COMPLETED, NOW_MS, NOW_MS, result=Success(b"x" * 200_000)
-    ),
-}
-
-
-async def fill(path: Path) -> None:
-    keyspace = Keyspace()
-    store = open_store(path=str(path), fdb_cluster_file=None, root="perdure")
-    await prepare(store, keyspace, PARTITIONS)
-
-    def write(tr: Transaction) -> None:
-        for each, record in RECORDS.items():
-            keys = keyspace.partition(partition_of(each, PARTITIONS))
-            key = keys.invocation(each) if record.status is Status.COMPLETED else keys.unfinished(each)
-            set_chunked(tr, key, msgspec.msgpack.encode(record))
-        services = {"Greeter": 1, "Counter": 1}
-        put_deployment(tr, keyspace, Deployment("dp_1a", "http://h:9080", ProtocolMode.BIDI_STREAM, "HTTP/2.0", 5, 7, NOW_MS, services))
-        greet = {"greet": Handler("greet", HandlerType.PLAIN)}
-        add = {"add": Handler("add", HandlerType.EXCLUSIVE)}
-        put_service(tr, keyspace, Service("Greeter", ServiceType.SERVICE, 1, "dp_1a", greet))
-        private = HandlerOptions(ingress_private=True)
-        put_service(tr, keyspace, Service("Counter", ServiceType.VIRTUAL_OBJECT, 1, "dp_1a", add, private))
-        bump_meta_version(tr, keyspace)
-
-    await store.transact(write)
-    await store.close()
-
-
-@pytest.fixture(scope="module")
-def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Sql]]:
-    base_dir = tmp_path_factory.mktemp("sql")
-    asyncio.run(fill(base_dir / "perdure.db"))
-    nats = NatsServer(base_dir)
-    nats.start()
-    started: list[Sql] = []
-
-    def start_one(**settings: str) -> Sql:
-        [port] = free_ports(1)
-        environ = {"PERDURE_BASE_DIR": str(base_dir), "PERDURE_NATS_URL": nats.url, "PERDURE_SQL__PORT": str(port)}
-        environ |= {f"PERDURE_SQL__{name.upper()}": value for name, value in settings.items()}
-        environ["PYTHONPATH"] = os.pathsep.join([str(REPOSITORY / "libs"), str(REPOSITORY)])
-        command = [sys.executable, "-m", "services.sql", "--bind", "127.0.0.1"]
-        running = Sql(port, spawn(command, log=base_dir / f"sql-{port}.log", env=environ, cwd=REPOSITORY))
-        started.append(running)
-        eventually(lambda: is_listening(port) or running.process.poll() is not None, "sql listens")
-        return running
-
-    try:
-        yield start_one
-    finally:
-        for running in started:
-            end(running.process)
-        nats.kill()
-
-
-@pytest.fixture(scope="module")
-def sql(start: Callable[..., Sql]) -> Sql:
-    return start(query_timeout="5s")
-
-
-def psql(sql: Sql, *commands: str) -> subprocess.CompletedProcess[str]:
-    program = shutil.which("psql")
-    if program is None:
-        pytest.skip("psql is not installed")
-    flags = [flag for command in commands for flag in ("-c", command)]
-    return subprocess.run([program, "-X", "-A", "-t", sql.url, *flags], capture_output=True, text=True, timeout=60, check=False)
 
 
 # ---- psql
@@ -334,16 +202,16 @@ def test_a_client_that_leaves_amid_a_result_leaves_no_statement_behind(sql: Sql)
 # ---- limits
 
 
-def test_a_runaway_query_is_cut(start: Callable[..., Sql]) -> None:
-    sql = start(query_timeout="3s")
+def test_a_runaway_query_is_cut(start_sql: Callable[..., Sql]) -> None:
+    sql = start_sql(query_timeout="3s")
     with sql.connect() as connection:
         with pytest.raises(psycopg.errors.QueryCanceled, match="statement timeout"):
             connection.execute(RUNAWAY)
         assert connection.execute("SELECT 1").fetchone() == (1,)
 
 
-def test_a_query_that_is_cut_burns_no_more(start: Callable[..., Sql]) -> None:
-    sql = start(query_timeout="3s")
+def test_a_query_that_is_cut_burns_no_more(start_sql: Callable[..., Sql]) -> None:
+    sql = start_sql(query_timeout="3s")
     join = "SELECT count(*) FROM generate_series(1, 1000000) a, generate_series(1, 1000000) b WHERE a.value + b.value = 7"
     with sql.connect() as connection:
         with pytest.raises(psycopg.errors.QueryCanceled):
@@ -372,8 +240,8 @@ def test_a_client_cancels_its_query(sql: Sql) -> None:
         assert connection.info.status is psycopg.pq.ConnStatus.OK
 
 
-def test_too_large_results_and_too_many_sessions_are_refused(start: Callable[..., Sql]) -> None:
-    sql = start(result_rows_limit="1000", connections_max="1")
+def test_too_large_results_and_too_many_sessions_are_refused(start_sql: Callable[..., Sql]) -> None:
+    sql = start_sql(result_rows_limit="1000", connections_max="1")
     with sql.connect() as connection:
         assert len(connection.execute("SELECT value FROM generate_series(1, 1000)").fetchall()) == 1000
         with pytest.raises(psycopg.errors.ProgramLimitExceeded, match="limit of 1000 rows"):
@@ -391,8 +259,8 @@ def test_what_is_not_postgres_is_refused(sql: Sql) -> None:
     assert b"C08P01\0" in answer
 
 
-def test_stopping_tells_idle_clients_and_ends_in_order(start: Callable[..., Sql]) -> None:
-    sql = start()
+def test_stopping_tells_idle_clients_and_ends_in_order(start_sql: Callable[..., Sql]) -> None:
+    sql = start_sql()
     connection = sql.connect()
     connection.execute("SELECT 1")
     sql.process.terminate()

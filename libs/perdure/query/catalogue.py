@@ -1,4 +1,4 @@
-"""All tables, by name."""
+"""All tables, by schema and name."""
 
 from typing import Any, Final
 
@@ -9,6 +9,7 @@ from perdure.query.objects import STATE, SYS_INBOX, SYS_KEYED_SERVICE_STATUS, SY
 from perdure.query.registrations import SYS_DEPLOYMENT, SYS_SERVICE
 from perdure.query.table import Table
 from perdure.query.unused import UNUSED
+from perdure.query.wire import PUBLIC
 
 TABLES: Final[dict[str, Table[Any]]] = {  # Any: each has items of its own
     table.name: table
@@ -28,3 +29,6 @@ TABLES: Final[dict[str, Table[Any]]] = {  # Any: each has items of its own
         *UNUSED,
     )
 }
+
+SCHEMAS: Final[dict[str, dict[str, Table[Any]]]] = {PUBLIC: TABLES}
+"""schema -> its tables; a statement that names no schema means `public`."""

@@ -5,25 +5,35 @@ types to a type checker: hence Any for their objects.
 """
 
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any, Final
 
 from perdure.query.batches import batches_of
-from perdure.query.plans import wanted_of
+from perdure.query.plans import Place, wanted_of
+from perdure.query.postgres.catalogue import CATALOGUE, CATALOGUE_SCHEMAS, rows_of
+from perdure.query.postgres.dialect import rewritten
+from perdure.query.postgres.functions import FUNCTIONS, arrow_type, udfs
 from perdure.query.table import Table
 from perdure.query.wanted import Wanted
+from perdure.query.wire import Dialect
 
 pa: Final[Any] = importlib.import_module("pyarrow")
 _datafusion: Final[Any] = importlib.import_module("datafusion")
 _catalog: Final[Any] = importlib.import_module("datafusion.catalog")
 
 _CATALOGUE: Final = "restate"
-_SCHEMA: Final = "public"
 _BATCH_ROWS: Final = 8_192
+_WORD: Final = re.compile(r"\w+")
+_UNSET: Final = {"bool": False, "int": 0, "float": 0.0}
+_METADATA: Final = {"char": {"oid": "18"}}
+"""Kinds that Arrow has no type for."""
+"""What a column of the catalogue has where its row says nothing; others are null."""
 
 
-def _constant(value: str) -> Callable[[], Any]:
-    return lambda: pa.array([value])
+def _constant(name: str, value: str) -> Any:
+    return _datafusion.udf(lambda: pa.array([value]), [], pa.string(), "stable", name)
 
 
 class _Recorder(_catalog.SchemaProvider):
@@ -63,39 +73,85 @@ class Plan:
 
 
 class DataFusion:
-    """Plans statements over given tables. Contexts live as long as one statement: nothing is left behind."""
+    """Plans statements over given tables. Contexts live as long as one statement: nothing is left behind.
 
-    def __init__(self, tables: Mapping[str, Table[Any]], constants: Mapping[str, str], *, memory_bytes_max: int) -> None:
-        self._empty = {name: batches_of(table, iter(())) for name, table in tables.items()}
-        self._functions = [_datafusion.udf(_constant(value), [], pa.string(), "stable", name) for name, value in constants.items()]
+    Args:
+        schemas: schema -> its tables.
+        constants: Functions without arguments, and what they return.
+    """
+
+    def __init__(self, schemas: Mapping[str, Mapping[str, Table[Any]]], constants: Mapping[str, str], *, memory_bytes_max: int) -> None:
+        self._functions = [_constant(name, value) for name, value in constants.items()]
         self._memory_bytes_max = memory_bytes_max
-        context = self._context_of({})
-        self._tables = {name: context.table_provider(name) for name in tables}
         self._options = _datafusion.SQLOptions().with_allow_ddl(False).with_allow_dml(False).with_allow_statements(False)
+        self._empty = {
+            schema: {name: _provider(batches_of(table, iter(()))) for name, table in tables.items()} for schema, tables in schemas.items()
+        }
 
-    def wanted_by(self, sql: str, parameters: Sequence[object]) -> dict[str, Wanted]:
+    def wanted_by(self, sql: str, parameters: Sequence[object], dialect: Dialect) -> dict[Place, Wanted]:
         """Return table -> what a statement wants of it, for those that it reads. Raises whatever is wrong with the statement."""
-        context = self._context()
-        recorder = _Recorder(self._tables)
-        context.catalog(_CATALOGUE).register_schema(_SCHEMA, recorder)
-        frame = context.sql_with_options(sql, self._options, _numbered(parameters))
-        return wanted_of(frame.optimized_logical_plan(), recorder.asked) if recorder.asked else {}
+        recorders = {schema: _Recorder(tables) for schema, tables in self._empty.items()}
+        frame = self._frame(sql, _numbered(parameters), dialect, recorders)
+        asked = {(schema, name) for schema, recorder in recorders.items() for name in recorder.asked}
+        return wanted_of(frame.optimized_logical_plan(), asked, dialect.schema) if asked else {}
 
-    def plan(self, sql: str, parameters: Sequence[object] | None, filled: Mapping[str, list[Any]]) -> Plan:
+    def plan(self, sql: str, parameters: Sequence[object] | None, dialect: Dialect, filled: Mapping[Place, list[Any]]) -> Plan:
         """Plan a statement over all tables, those of `filled` with rows; parameters of None leave `$1` and on open."""
-        context = self._context_of(filled)
-        return Plan(context.sql_with_options(sql, self._options, None if parameters is None else _numbered(parameters)))
+        schemas = {schema: dict(tables) for schema, tables in self._empty.items()}
+        for (schema, name), batches in filled.items():
+            schemas[schema][name] = _provider(batches)
+        providers = {schema: _Recorder(tables) for schema, tables in schemas.items()}
+        return Plan(self._frame(sql, None if parameters is None else _numbered(parameters), dialect, providers))
 
-    def _context_of(self, filled: Mapping[str, list[Any]]) -> Any:
-        context = self._context()
-        for name, empty in self._empty.items():
-            context.register_record_batches(name, [filled.get(name, empty)])
-        return context
+    def _frame(self, sql: str, parameters: dict[str, object] | None, dialect: Dialect, schemas: Mapping[str, _Recorder]) -> Any:
+        text = rewritten(sql) if dialect.is_postgres else sql
+        words = set(_WORD.findall(text.lower())) if dialect.is_postgres else set[str]()
+        context = self._context(dialect, has_own_catalogue=bool(words & CATALOGUE_SCHEMAS))
+        catalogue = context.catalog(_CATALOGUE)
+        for schema, provider in schemas.items():
+            catalogue.register_schema(schema, provider)
+        if words & CATALOGUE_SCHEMAS:
+            for schema, tables in _postgres_catalogue().items():
+                catalogue.register_schema(schema, _Recorder(tables))
+        if not words.isdisjoint(FUNCTIONS):
+            for function in _postgres_functions():
+                context.register_udf(function)
+        return context.sql_with_options(text, self._options, parameters)
 
-    def _context(self) -> Any:
-        config = _datafusion.SessionConfig().with_information_schema(True).with_default_catalog_and_schema(_CATALOGUE, _SCHEMA)
+    def _context(self, dialect: Dialect, *, has_own_catalogue: bool) -> Any:
+        config = _datafusion.SessionConfig().with_default_catalog_and_schema(_CATALOGUE, dialect.schema)
+        config = config.with_information_schema(not has_own_catalogue)
+        if dialect.is_postgres:
+            config = config.set("datafusion.sql_parser.dialect", "postgresql")
+            config = config.set("datafusion.sql_parser.map_string_types_to_utf8view", "false")
         runtime = _datafusion.RuntimeEnvBuilder().with_disk_manager_disabled().with_greedy_memory_pool(self._memory_bytes_max)
         context = _datafusion.SessionContext(config.with_target_partitions(1).with_batch_size(_BATCH_ROWS), runtime)
-        for function in self._functions:
+        for function in (*self._functions, _constant("current_schema", dialect.schema)):
             context.register_udf(function)
         return context
+
+
+def _provider(batches: list[Any]) -> Any:
+    """Return batches as a table that can be put into any schema."""
+    context = _datafusion.SessionContext()
+    context.register_record_batches("t", [batches])
+    return context.table_provider("t")
+
+
+@cache
+def _postgres_catalogue() -> dict[str, dict[str, Any]]:
+    """Return the tables of PostgreSQL's catalogue, by schema."""
+    found: dict[str, dict[str, Any]] = {}
+    for schema, layouts in CATALOGUE.items():
+        found[schema] = {}
+        for name, layout in layouts.items():
+            types = pa.schema([pa.field(column, arrow_type(kind), metadata=_METADATA.get(kind)) for column, kind in layout])
+            defaults: dict[str, Any] = {column: _UNSET.get(kind) for column, kind in layout}
+            rows = [defaults | row for row in rows_of(schema, name)]
+            found[schema][name] = _provider([pa.RecordBatch.from_pylist(rows, schema=types)])
+    return found
+
+
+@cache
+def _postgres_functions() -> list[Any]:
+    return udfs()

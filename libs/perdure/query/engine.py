@@ -9,17 +9,21 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from perdure.query import errors
-from perdure.query.wire import Parameter
+from perdure.query.wire import Dialect, Parameter
 from perdure.store.interface import ReadTransaction, Store
 from perdure.store.keyspace import Keyspace
 
 if TYPE_CHECKING:
     from perdure.query.datafusion import DataFusion, Plan
+    from perdure.query.plans import Place
     from perdure.query.table import LiveById
     from perdure.query.wanted import Wanted
 
 COMPATIBLE_POSTGRES: Final = "14.0"
 """What clients are told that they speak with; they choose features by it."""
+
+
+AS_ENGINE: Final = Dialect()
 
 
 def _nothing() -> None:
@@ -41,7 +45,7 @@ class Result:
 class Queries(Protocol):
     """Whatever runs statements: an engine in this process or in another."""
 
-    async def describe(self, sql: str, parameters: Sequence[Parameter] | None = None) -> Any:
+    async def describe(self, sql: str, parameters: Sequence[Parameter] | None = None, dialect: Dialect = AS_ENGINE) -> Any:
         """Return the Arrow schema of what a statement returns, without reading anything; without parameters `$1` and on are open.
 
         Raises:
@@ -49,7 +53,7 @@ class Queries(Protocol):
         """
         ...
 
-    async def run(self, sql: str, parameters: Sequence[Parameter] = ()) -> Result:
+    async def run(self, sql: str, parameters: Sequence[Parameter] = (), dialect: Dialect = AS_ENGINE) -> Result:
         """Start a statement.
 
         Raises:
@@ -75,58 +79,59 @@ class Engine:
         self._memory_bytes_max = memory_bytes_max
         self._engine: DataFusion | None = None
 
-    async def describe(self, sql: str, parameters: Sequence[Parameter] | None = None) -> Any:
+    async def describe(self, sql: str, parameters: Sequence[Parameter] | None = None, dialect: Dialect = AS_ENGINE) -> Any:
         """Return the Arrow schema of what a statement returns."""
-        return await asyncio.to_thread(self._describe, sql, parameters)
+        return await asyncio.to_thread(self._describe, sql, parameters, dialect)
 
-    async def run(self, sql: str, parameters: Sequence[Parameter] = ()) -> Result:
+    async def run(self, sql: str, parameters: Sequence[Parameter] = (), dialect: Dialect = AS_ENGINE) -> Result:
         """Read what a statement needs and start it. It ends at the latest with the process."""
-        wanted = await asyncio.to_thread(self._wanted_by, sql, parameters)
+        wanted = await asyncio.to_thread(self._wanted_by, sql, parameters, dialect)
         filled = await self._read(wanted) if wanted else {}
-        plan = await asyncio.to_thread(self._plan, sql, parameters, filled)
+        plan = await asyncio.to_thread(self._plan, sql, parameters, dialect, filled)
         return Result(plan.schema, _batches(plan))
 
     def _load(self) -> "DataFusion":
         if self._engine is None:
-            from perdure.query.catalogue import TABLES
+            from perdure.query.catalogue import SCHEMAS
             from perdure.query.datafusion import DataFusion
 
             version = f"PostgreSQL {COMPATIBLE_POSTGRES} (Perdure)"
-            constants = {"version": version, "current_schema": "public", "current_database": "restate"}
-            self._engine = DataFusion(TABLES, constants, memory_bytes_max=self._memory_bytes_max)
+            constants = {"version": version, "current_database": "restate"}
+            self._engine = DataFusion(SCHEMAS, constants, memory_bytes_max=self._memory_bytes_max)
         return self._engine
 
-    def _wanted_by(self, sql: str, parameters: Sequence[Parameter]) -> dict[str, "Wanted"]:
+    def _wanted_by(self, sql: str, parameters: Sequence[Parameter], dialect: Dialect) -> dict["Place", "Wanted"]:
         engine = self._load()
         try:
-            return engine.wanted_by(sql, parameters)
+            return engine.wanted_by(sql, parameters, dialect)
         except Exception as error:
             raise errors.of_engine(error) from None
 
-    async def _read(self, wanted: dict[str, "Wanted"]) -> dict[str, list[Any]]:
+    async def _read(self, wanted: dict["Place", "Wanted"]) -> dict["Place", list[Any]]:
         from perdure.query.batches import batches_of
-        from perdure.query.catalogue import TABLES
+        from perdure.query.catalogue import SCHEMAS
         from perdure.query.table import Snapshot
 
-        wants_live = any(TABLES[name].wants_live(parts) for name, parts in wanted.items())
+        tables = {(schema, name): SCHEMAS[schema][name] for schema, name in wanted}
+        wants_live = any(tables[place].wants_live(parts) for place, parts in wanted.items())
         live: LiveById = await self._ask_live() if wants_live else {}
 
-        def read(tr: ReadTransaction) -> dict[str, list[Any]]:
+        def read(tr: ReadTransaction) -> dict["Place", list[Any]]:
             snapshot = Snapshot(tr, self._keyspace, live)
             return {
-                name: batches_of(TABLES[name], TABLES[name].scan(snapshot, parts), parts, bytes_max=self._memory_bytes_max)
-                for name, parts in wanted.items()
+                place: batches_of(tables[place], tables[place].scan(snapshot, parts), parts, bytes_max=self._memory_bytes_max)
+                for place, parts in wanted.items()
             }
 
         return await self._store.read(read)
 
-    def _describe(self, sql: str, parameters: Sequence[Parameter] | None) -> Any:
-        return self._plan(sql, parameters, {}).schema
+    def _describe(self, sql: str, parameters: Sequence[Parameter] | None, dialect: Dialect) -> Any:
+        return self._plan(sql, parameters, dialect, {}).schema
 
-    def _plan(self, sql: str, parameters: Sequence[Parameter] | None, filled: dict[str, list[Any]]) -> "Plan":
+    def _plan(self, sql: str, parameters: Sequence[Parameter] | None, dialect: Dialect, filled: dict["Place", list[Any]]) -> "Plan":
         engine = self._load()
         try:
-            return engine.plan(sql, parameters, filled)
+            return engine.plan(sql, parameters, dialect, filled)
         except Exception as error:
             raise errors.of_engine(error) from None
 
@@ -134,6 +139,7 @@ class Engine:
 async def _batches(plan: "Plan") -> AsyncIterator[Any]:
     try:
         async for batch in plan.start():
-            yield batch.to_pyarrow()
+            found = batch.to_pyarrow()
+            yield found if found.schema.types == plan.schema.types else found.cast(plan.schema)
     except Exception as error:
         raise errors.of_engine(error) from None

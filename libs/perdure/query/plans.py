@@ -12,18 +12,23 @@ _SUBQUERY: Final = "Subquery:"
 """Stands in the text of a plan where an expression holds a plan of its own, which is not among the inputs."""
 
 
-def wanted_of(plan: Any, tables: set[str]) -> dict[str, Wanted]:
-    """Return table -> what the plan wants of it, for those of `tables` that it reads."""
+Place = tuple[str, str]
+"""Schema and name of a table."""
+
+
+def wanted_of(plan: Any, tables: set[Place], schema: str) -> dict[Place, Wanted]:
+    """Return table -> what the plan wants of it, for those of `tables` that it reads; `schema` is that of names without one."""
     if _SUBQUERY in plan.display_indent():
         return dict.fromkeys(tables, EVERYTHING)
-    found: dict[str, list[Wanted]] = {}
-    for name, wanted in _scans(plan, Conditions()):
-        if name in tables:
-            found.setdefault(name, []).append(wanted)
-    return {name: union(parts) for name, parts in found.items()}
+    found: dict[Place, list[Wanted]] = {}
+    for named, name, wanted in _scans(plan, Conditions()):
+        place = (named or schema, name)
+        if place in tables:
+            found.setdefault(place, []).append(wanted)
+    return {place: union(parts) for place, parts in found.items()}
 
 
-def _scans(plan: Any, conditions: Conditions) -> Iterator[tuple[str, Wanted]]:
+def _scans(plan: Any, conditions: Conditions) -> Iterator[tuple[str | None, str, Wanted]]:
     """Yield what each scan of a plan wants; `conditions` hold for all rows that `plan` gives to anyone."""
     node: Any
     try:
@@ -33,7 +38,8 @@ def _scans(plan: Any, conditions: Conditions) -> Iterator[tuple[str, Wanted]]:
     kind = type(node).__name__
     if kind == "TableScan":
         columns = frozenset(name for _, name in node.projection())
-        yield node.table_name(), Wanted(columns, conditions, node.fetch())
+        _, schema, name = node.fqn()
+        yield schema, name, Wanted(columns, conditions, node.fetch())
         return
     below = _conditions_of(node.predicate()) if kind == "Filter" else Conditions()
     for part in plan.inputs():

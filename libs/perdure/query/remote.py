@@ -7,8 +7,8 @@ import importlib
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-from perdure.query.engine import Result
-from perdure.query.wire import Form, Parameter
+from perdure.query.engine import AS_ENGINE, Result
+from perdure.query.wire import Dialect, Form, Parameter
 from perdure.query.workers import Answers, QueryWorkers
 
 
@@ -18,13 +18,13 @@ class RemoteQueries:
     def __init__(self, workers: QueryWorkers) -> None:
         self._workers = workers
 
-    async def describe(self, sql: str, parameters: Sequence[Parameter] | None = None) -> Any:
+    async def describe(self, sql: str, parameters: Sequence[Parameter] | None = None, dialect: Dialect = AS_ENGINE) -> Any:
         """Return the Arrow schema of what a statement returns."""
-        return _arrow().ipc.read_schema(_buffer(await self._workers.describe(sql, parameters)))
+        return _arrow().ipc.read_schema(_buffer(await self._workers.describe(sql, parameters, dialect)))
 
-    async def run(self, sql: str, parameters: Sequence[Parameter] = ()) -> Result:
+    async def run(self, sql: str, parameters: Sequence[Parameter] = (), dialect: Dialect = AS_ENGINE) -> Result:
         """Start a statement."""
-        answers = await self._workers.run(sql, parameters, Form.ARROW)
+        answers = await self._workers.run(sql, parameters, Form.ARROW, dialect)
         schema = _arrow().ipc.read_schema(_buffer(await anext(answers)))
         return Result(schema, _batches(answers, schema), answers.close)
 

@@ -14,7 +14,8 @@ from perdure.bus.messages import LiveInvocation
 LENGTH: Final = struct.Struct(">I")
 _INTEGER_MAX: Final = (1 << 63) - 1
 
-Parameter = bool | int | float | str | bytes | datetime.datetime | datetime.date | decimal.Decimal | None
+Scalar = bool | int | float | str | bytes | datetime.datetime | datetime.date | decimal.Decimal | None
+Parameter = Scalar | list[Scalar]
 
 
 class Form(enum.IntEnum):
@@ -44,6 +45,23 @@ class WireParameter(msgspec.Struct, frozen=True, array_like=True):
 
     value: bool | int | float | str | None
     type_name: str = ""
+    items: "list[WireParameter]" = []
+    """Of a list."""
+
+
+PUBLIC: Final = "public"
+SEED_ERA: Final = "v0_8"
+SCHEMA_NAMES: Final = frozenset({PUBLIC, SEED_ERA})
+"""Schemas that statements may name; one without a schema means `public`."""
+
+
+class Dialect(msgspec.Struct, frozen=True, array_like=True):
+    """How a statement is to be read."""
+
+    is_postgres: bool = False
+    """Whether it may use PostgreSQL's grammar, catalogue and functions; otherwise it is as the engine has it."""
+    schema: str = PUBLIC
+    """Where tables are that it names without a schema."""
 
 
 class Describe(_Message, frozen=True, tag=1):
@@ -51,6 +69,7 @@ class Describe(_Message, frozen=True, tag=1):
 
     sql: str
     parameters: list[WireParameter] | None
+    dialect: Dialect = Dialect()
 
 
 class Run(_Message, frozen=True, tag=2):
@@ -59,6 +78,7 @@ class Run(_Message, frozen=True, tag=2):
     sql: str
     parameters: list[WireParameter]
     form: Form
+    dialect: Dialect = Dialect()
 
 
 class Told(_Message, frozen=True, tag=3):
@@ -124,11 +144,17 @@ def to_wire(parameters: Sequence[Parameter]) -> list[WireParameter]:
 
 def of_wire(parameters: Sequence[WireParameter]) -> list[Parameter]:
     """Return the parameters of a message."""
-    return [_of_wire(parameter) for parameter in parameters]
+    return [_list_of_wire(parameter) if parameter.type_name == "list" else _of_wire(parameter) for parameter in parameters]
+
+
+def _list_of_wire(parameter: WireParameter) -> list[Scalar]:
+    return [_of_wire(item) for item in parameter.items]
 
 
 def _to_wire(value: Parameter) -> WireParameter:
     match value:
+        case list():
+            return WireParameter(None, "list", [_to_wire(item) for item in value])
         case bytes():
             return WireParameter(value.hex(), "bytes")
         case datetime.datetime():
@@ -143,7 +169,7 @@ def _to_wire(value: Parameter) -> WireParameter:
             return WireParameter(value)
 
 
-def _of_wire(parameter: WireParameter) -> Parameter:
+def _of_wire(parameter: WireParameter) -> Scalar:
     match parameter:
         case WireParameter(str(text), "bytes"):
             return bytes.fromhex(text)

@@ -98,11 +98,11 @@ def _largest_size_bytes() -> int:
 
 async def _answer(pipe: _Pipe, engine: Engine, request: Request) -> None:
     match request:
-        case Describe(sql, parameters):
-            schema = await engine.describe(sql, None if parameters is None else of_wire(parameters))
+        case Describe(sql, parameters, dialect):
+            schema = await engine.describe(sql, None if parameters is None else of_wire(parameters), dialect)
             await pipe.send(Part(arrow_bytes(schema)))
-        case Run(sql, parameters, form):
-            async for part in encoded(await engine.run(sql, of_wire(parameters)), form):
+        case Run(sql, parameters, form, dialect):
+            async for part in encoded(await engine.run(sql, of_wire(parameters), dialect), form):
                 await pipe.send(Part(part))
         case _:
             raise AssertionError(f"out of order: {type(request).__name__}")

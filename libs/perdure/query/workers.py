@@ -16,12 +16,14 @@ import structlog
 
 from perdure.base.limits import MIB
 from perdure.process.config import CommonConfig
+from perdure.query.engine import AS_ENGINE
 from perdure.query.errors import INTERNAL, OUT_OF_MEMORY, QueryError
 from perdure.query.table import LiveById
 from perdure.query.wire import (
     LENGTH,
     AskLive,
     Describe,
+    Dialect,
     Done,
     Failed,
     Form,
@@ -223,17 +225,17 @@ class QueryWorkers:
         self._ending: set[asyncio.Task[None]] = set()
         self._is_closed = False
 
-    async def run(self, sql: str, parameters: Sequence[Parameter], form: Form) -> Answers:
+    async def run(self, sql: str, parameters: Sequence[Parameter], form: Form, dialect: Dialect = AS_ENGINE) -> Answers:
         """Start a statement as soon as there is room for it. Reading the answers raises QueryError for what is wrong with it."""
-        return await self._ask(Run(sql, to_wire(parameters), form))
+        return await self._ask(Run(sql, to_wire(parameters), form, dialect))
 
-    async def describe(self, sql: str, parameters: Sequence[Parameter] | None) -> bytes:
+    async def describe(self, sql: str, parameters: Sequence[Parameter] | None, dialect: Dialect = AS_ENGINE) -> bytes:
         """Return the schema of what a statement returns, as a message of an Arrow stream.
 
         Raises:
             QueryError: The statement is wrong.
         """
-        answers = await self._ask(Describe(sql, None if parameters is None else to_wire(parameters)))
+        answers = await self._ask(Describe(sql, None if parameters is None else to_wire(parameters), dialect))
         return b"".join([part async for part in answers])
 
     async def close(self) -> None:

@@ -9,17 +9,17 @@ import pyarrow as pa
 import pyarrow.ipc
 import pytest
 
-from perdure.query.catalogue import TABLES
+from perdure.query.catalogue import SCHEMAS
 from perdure.query.datafusion import DataFusion
 from perdure.query.encoding import encoded, json_rows
-from perdure.query.engine import Result
+from perdure.query.engine import AS_ENGINE, Result
 from perdure.query.wire import Form
 
-ENGINE = DataFusion(TABLES, {}, memory_bytes_max=1 << 26)
+ENGINE = DataFusion(SCHEMAS, {}, memory_bytes_max=1 << 26)
 
 
 async def batches_of(sql: str) -> list[Any]:
-    return [batch.to_pyarrow() async for batch in ENGINE.plan(sql, (), {}).start()]
+    return [batch.to_pyarrow() async for batch in ENGINE.plan(sql, (), AS_ENGINE, {}).start()]
 
 
 def shown(expression: str) -> str:

@@ -2,16 +2,17 @@
 
 import pytest
 
-from perdure.query.catalogue import TABLES
+from perdure.query.catalogue import SCHEMAS
 from perdure.query.datafusion import DataFusion
+from perdure.query.engine import AS_ENGINE
 from perdure.query.wanted import EVERYTHING, Conditions, Wanted, both, either, union
 
-ENGINE = DataFusion(TABLES, {}, memory_bytes_max=1 << 26)
+ENGINE = DataFusion(SCHEMAS, {}, memory_bytes_max=1 << 26)
 ID = "inv_1a"
 
 
 def wanted(sql: str, table: str = "sys_invocation_status", *parameters: object) -> Wanted | None:
-    return ENGINE.wanted_by(sql, parameters).get(table)
+    return ENGINE.wanted_by(sql, parameters, AS_ENGINE).get(("public", table))
 
 
 def equal(sql: str) -> dict[str, set[str | int]]:
@@ -84,7 +85,7 @@ def test_of_a_table_in_an_expression_everything_is_wanted() -> None:
         "SELECT s.name FROM sys_service s WHERE s.name = 'a' AND s.revision >"
         " (SELECT count(*) FROM sys_invocation_status i WHERE i.target_service_name = 'x')"
     )
-    assert set(ENGINE.wanted_by(statement, ())) == {"sys_service", "sys_invocation_status"}
+    assert {name for _, name in ENGINE.wanted_by(statement, (), AS_ENGINE)} == {"sys_service", "sys_invocation_status"}
 
 
 def test_conditions_of_both_and_of_either() -> None:

@@ -49,7 +49,7 @@ def test_statements_end_at_semicolons_that_are_not_quoted(text: str, parts: list
         ("rollback to savepoint a", Kind.IGNORED),
         ("deallocate all", Kind.DEALLOCATE),
         ("Delete from state", Kind.WRITE),
-        ("copy t to stdout", Kind.WRITE),
+        ("copy t to stdout", Kind.COPY),
         ("selec", Kind.QUERY),
         ("  ", Kind.EMPTY),
     ],
@@ -102,3 +102,16 @@ def test_an_unknown_setting_is_refused() -> None:
     with pytest.raises(QueryError) as caught:
         settings().show(parse("show nope"))
     assert caught.value.sqlstate == "42704"
+
+
+@pytest.mark.parametrize(
+    ("text", "types"),
+    [
+        ("SELECT * FROM sys_invocation WHERE created_at > $1 LIMIT $2", {1: Oid.TIMESTAMPTZ, 2: Oid.INT8}),
+        ('SELECT 1 FROM sys_journal WHERE "index" >= $1 AND name = $2', {1: Oid.INT8}),
+        ("SELECT 1 FROM sys_inbox WHERE partition_key = ANY($1) AND id = any ( $2 )", {1: Oid.INT8_ARRAY, 2: Oid.TEXT_ARRAY}),
+        ("SELECT $1::oid[], $2::pg_catalog.int8 WHERE created_at = $3::text", {1: Oid.OID_ARRAY, 2: Oid.INT8}),
+    ],
+)
+def test_a_parameter_has_the_type_of_its_cast_or_of_the_column_beside_it(text: str, types: dict[int, Oid]) -> None:
+    assert parse(text).parameter_casts == types
