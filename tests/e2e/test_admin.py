@@ -3,10 +3,9 @@
 Each test holds for the real server as well (`PERDURE_TEST_PEER=restate`, see `suite.py`).
 """
 
-import os
 import re
-import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import httpx
 import pytest
 
 from tests.e2e.endpoint import Endpoint
-from tests.e2e.processes import eventually
+from tests.e2e.processes import REPOSITORY, end, eventually, free_ports, is_listening, spawn
 from tests.e2e.suite import Suite
 
 DEPLOYMENT_ID = re.compile(r"dp_1[0-9A-Za-z]{22}")
@@ -123,24 +122,33 @@ def test_an_unknown_invocation_is_told(suite: Suite) -> None:
         assert (answer.status_code, answer.json()["message"]) == (404, f"The requested invocation '{unknown}' does not exist")
 
 
-def cli(suite: Suite, home: Path, *arguments: str) -> str:
-    """Run the command-line client and return what it prints."""
-    environment = {"PATH": os.environ["PATH"], "HOME": str(home), "RESTATE_ADMIN_URL": suite.admin_url, "DO_NOT_TRACK": "1"}
-    command = [os.environ["RESTATE_CLI"], *arguments]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-@pytest.mark.skipif("RESTATE_CLI" not in os.environ, reason="RESTATE_CLI does not name the command-line client")
-def test_the_command_line_client_registers_and_lists(own_suite: Suite, sdk: Endpoint, tmp_path: Path) -> None:
-    registered = cli(own_suite, tmp_path, "deployments", "register", "--yes", sdk.url)
-    assert f"{PREFIX}Counter" in registered
-    [deployment] = admin(own_suite, "GET", "/deployments").json()["deployments"]
-    assert deployment["id"] in cli(own_suite, tmp_path, "deployments", "list")
-    assert f"{PREFIX}Greeter" in cli(own_suite, tmp_path, "services", "list")
-    assert "greet" in cli(own_suite, tmp_path, "services", "describe", f"{PREFIX}Greeter")
-    patched = cli(own_suite, tmp_path, "--yes", "services", "config", "patch", f"{PREFIX}Greeter", "--public", "false")
-    assert patched is not None
-    assert admin(own_suite, "GET", f"/services/{PREFIX}Greeter").json()["public"] is False
-    assert "already exists" in cli(own_suite, tmp_path, "deployments", "register", "--yes", sdk.url)
+def test_two_admins_that_register_at_once_leave_whole_revisions(suite: Suite, sdk: Endpoint, tmp_path: Path) -> None:
+    """Every revision exists once, in the deployment that says so; here are two processes, the rules are tested with the application."""
+    if suite.peer:
+        pytest.skip("the real server is one process")
+    port = free_ports(1)[0]
+    nats = re.search(r'listen: "([^"]+)"', (suite.base_dir / "nats.conf").read_text())
+    assert nats is not None
+    flags = ["--base-dir", str(suite.base_dir), "--nats-url", f"nats://{nats[1]}", "--bind", "127.0.0.1", "--port", str(port)]
+    second = spawn([str(REPOSITORY / ".venv/bin/python"), "-m", "services.admin", *flags], log=tmp_path / "log", env={}, cwd=REPOSITORY)
+    try:
+        eventually(lambda: is_listening(port), "the second admin listens")
+        addresses = [f"{sdk.url}/{number}" for number in range(6)]
+        admins = [suite.admin_url, f"http://127.0.0.1:{port}"]
+        orders = [(url, {"uri": address, "use_http_11": True}) for address in addresses for url in admins]
+        orders += [(url, {"uri": addresses[0], "use_http_11": True, "force": True}) for url in admins]
+        with ThreadPoolExecutor(len(orders)) as pool:
+            answers = list(pool.map(lambda order: suite.http.post(f"{order[0]}/deployments", json=order[1]), orders))
+        assert {answer.status_code for answer in answers} <= {200, 201}
+        listed = [suite.http.get(f"{url}/deployments").json()["deployments"] for url in admins]
+        services = [suite.http.get(f"{url}/services/{PREFIX}Counter").json() for url in admins]
+    finally:
+        assert end(second) == 0
+    assert sorted(listed[0], key=lambda each: each["id"]) == sorted(listed[1], key=lambda each: each["id"])
+    mine = [each for each in listed[0] if each["uri"].startswith(f"{sdk.url}/")]
+    revisions = [service["revision"] for each in mine for service in each["services"] if service["name"] == f"{PREFIX}Counter"]
+    assert len(mine) == len({each["uri"] for each in mine})
+    assert len(revisions) == len(set(revisions)) == len(mine) >= len(addresses)
+    assert services[0]["revision"] == services[1]["revision"] == max(revisions)
+    for each in mine:
+        assert len({service["revision"] for service in each["services"]}) == 1

@@ -1,26 +1,20 @@
-"""The released command-line client, unchanged: what it shows and does. `RESTATE_CLI` names another binary than the pinned one."""
+"""The released command-line client, unchanged: invocations, and what reads them. One test for each command."""
 
 import json
-import os
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.e2e.cli import MISSING, PROGRAM, Cli
 from tests.e2e.conftest import Services
-from tests.e2e.endpoint import NODE_ROOM, Endpoint
+from tests.e2e.endpoint import Endpoint
 from tests.e2e.processes import eventually
 from tests.e2e.suite import Suite
 
-PROGRAM = Path(os.environ.get("RESTATE_CLI", NODE_ROOM / "node_modules/@restatedev/restate-linux-x64/bin/restate"))
 PREFIX = "Cli"
 
-pytestmark = pytest.mark.skipif(
-    not PROGRAM.exists(), reason=f"{PROGRAM.name} is not installed: npm ci in tests/e2e/node, or set RESTATE_CLI"
-)
-
-Run = Callable[..., str]
+pytestmark = pytest.mark.skipif(not PROGRAM.exists(), reason=MISSING)
 
 
 @pytest.fixture(scope="module")
@@ -36,24 +30,8 @@ def mine(suite: Suite, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ser
 
 
 @pytest.fixture
-def restate(suite: Suite, tmp_path: Path) -> Run:
-    """Run the client against the shared server; return what it prints."""
-
-    def run(*arguments: str, code: int = 0) -> str:
-        environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "RESTATE_ADMIN_URL": suite.admin_url, "DO_NOT_TRACK": "1"}
-        done = subprocess.run(
-            [PROGRAM, "--yes", *arguments],
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            stdin=subprocess.DEVNULL,
-            check=False,
-        )
-        assert done.returncode == code, done.stdout + done.stderr
-        return done.stdout or done.stderr
-
-    return run
+def restate(suite: Suite, tmp_path: Path) -> Cli:
+    return Cli(suite.admin_url, tmp_path)
 
 
 def held(mine: Services, tag: str) -> str:
@@ -63,7 +41,7 @@ def held(mine: Services, tag: str) -> str:
     return invocation
 
 
-def test_invocations_are_listed_by_service_and_status(mine: Services, restate: Run, tag: str) -> None:
+def test_invocations_are_listed_by_service_and_status(mine: Services, restate: Cli, tag: str) -> None:
     running = held(mine, tag)
     done = mine.suite.send(mine.path("Greeter", "greet"), tag)
     mine.suite.attach(done)
@@ -76,7 +54,7 @@ def test_invocations_are_listed_by_service_and_status(mine: Services, restate: R
     assert running in restate("invocations", "list", "--all")
 
 
-def test_an_invocation_is_described_with_its_journal(mine: Services, restate: Run, tag: str) -> None:
+def test_an_invocation_is_described_with_its_journal(mine: Services, restate: Cli, tag: str) -> None:
     invocation = held(mine, tag)
     described = restate("invocations", "describe", invocation)
     assert f"{PREFIX}Holder/hold" in described
@@ -90,14 +68,14 @@ def test_an_invocation_is_described_with_its_journal(mine: Services, restate: Ru
     restate("invocations", "describe", "inv_1gf3qgbvqBGZ3Wg62ENp11QEVhGegZNT7N", code=1)
 
 
-def test_an_invocation_is_cancelled(mine: Services, restate: Run, tag: str) -> None:
+def test_an_invocation_is_cancelled(mine: Services, restate: Cli, tag: str) -> None:
     invocation = mine.suite.send(mine.path("Sleeper", "nap"), {"tag": tag, "ms": 3_600_000})
     mine.endpoint.wait_for_effect(f"{tag}-attempts", "asleep")
     restate("invocations", "cancel", invocation)
     assert mine.suite.attach(invocation).status_code == 409
 
 
-def test_an_invocation_is_killed_and_purged(mine: Services, restate: Run, tag: str) -> None:
+def test_an_invocation_is_killed_and_purged(mine: Services, restate: Cli, tag: str) -> None:
     invocation = held(mine, tag)
     restate("invocations", "kill", invocation)
     assert mine.suite.attach(invocation).json()["message"] == "killed"
@@ -105,7 +83,7 @@ def test_an_invocation_is_killed_and_purged(mine: Services, restate: Run, tag: s
     restate("invocations", "describe", invocation, code=1)
 
 
-def test_all_invocations_of_a_handler_are_cancelled(mine: Services, restate: Run, tag: str) -> None:
+def test_all_invocations_of_a_handler_are_cancelled(mine: Services, restate: Cli, tag: str) -> None:
     tags = [f"{tag}-{number}" for number in range(3)]
     invocations = [mine.suite.send(mine.path("Sleeper", "nap"), {"tag": each, "ms": 3_600_000}) for each in tags]
     for each in tags:
@@ -114,7 +92,7 @@ def test_all_invocations_of_a_handler_are_cancelled(mine: Services, restate: Run
     assert [mine.suite.attach(invocation).status_code for invocation in invocations] == [409] * 3
 
 
-def test_a_paused_invocation_is_resumed(mine: Services, restate: Run, tag: str) -> None:
+def test_a_paused_invocation_is_resumed(mine: Services, restate: Cli, tag: str) -> None:
     invocation = held(mine, tag)
     restate("invocations", "pause", invocation)
     status = f"SELECT status FROM sys_invocation_status WHERE id = '{invocation}'"
@@ -123,7 +101,16 @@ def test_a_paused_invocation_is_resumed(mine: Services, restate: Run, tag: str) 
     eventually(lambda: "invoked" in restate("sql", status), "it runs again")
 
 
-def test_services_show_what_they_are_doing(mine: Services, restate: Run, tag: str) -> None:
+def test_a_completed_invocation_is_restarted_as_new(mine: Services, restate: Cli, tag: str) -> None:
+    invocation = mine.suite.send(mine.path("Greeter", "greet"), tag)
+    first = mine.suite.attach(invocation).json()
+    restate("invocations", "restart-as-new", invocation)
+    copies = f"SELECT id FROM sys_invocation WHERE restarted_from = '{invocation}'"
+    [copy] = eventually(lambda: json.loads(restate("sql", "--json", copies)), "the copy is there")
+    assert mine.suite.attach(copy["id"]).json() == first
+
+
+def test_services_show_what_they_are_doing(mine: Services, restate: Cli, tag: str) -> None:
     invocation = mine.suite.send(mine.path("Journal", tag, "hold_lock"), tag)
     mine.endpoint.wait_for_effect_count(tag, 1)
     assert f"{PREFIX}Journal" in restate("services", "status")
@@ -132,7 +119,7 @@ def test_services_show_what_they_are_doing(mine: Services, restate: Run, tag: st
     assert invocation in shown
 
 
-def test_deployments_show_what_holds_them(mine: Services, restate: Run, tag: str) -> None:
+def test_deployments_show_what_holds_them(mine: Services, restate: Cli, tag: str) -> None:
     held(mine, tag)
     [deployment] = [
         each["id"]
@@ -145,14 +132,14 @@ def test_deployments_show_what_holds_them(mine: Services, restate: Run, tag: str
     assert f"{PREFIX}Holder" in described
 
 
-def test_state_is_read(mine: Services, restate: Run, tag: str) -> None:
+def test_state_is_read(mine: Services, restate: Cli, tag: str) -> None:
     mine.suite.result(mine.path("Counter", tag, "add"), 41)
     shown = restate("state", "get", f"{PREFIX}Counter", tag)
     assert "value" in shown
     assert "41" in shown
 
 
-def test_sql_is_shown_in_each_format(mine: Services, restate: Run, tag: str) -> None:
+def test_sql_is_shown_in_each_format(mine: Services, restate: Cli, tag: str) -> None:
     mine.suite.result(mine.path("Counter", tag, "add"), 41)
     statement = f"SELECT key, value_utf8, value_length FROM state WHERE service_name = '{PREFIX}Counter' AND service_key = '{tag}'"
     assert "41" in restate("sql", statement)
