@@ -9,7 +9,7 @@ from starlette.responses import Response
 from perdure.base.ids import InvalidId, InvocationId, format_invocation_id, parse_resource_id, partition_of
 from perdure.bus.messages import Operated
 from perdure.model.deployment import Deployment
-from perdure.model.invocation import InvocationRecord
+from perdure.model.invocation import InvocationRecord, Status
 from perdure.registry.schema import Schema
 from perdure.store.chunks import get_chunked
 from perdure.store.interface import ReadTransaction
@@ -151,6 +151,8 @@ async def _deployment_for(context: AdminContext, invocation_id: InvocationId, wa
     record = await _record(context, invocation_id)
     if record is None:
         return None  # the owner tells that it is not there
+    if doing == "resume" and record.status is Status.INVOKED:
+        raise OperationRefused(_PINNED[0], _PINNED[1].format(id=format_invocation_id(invocation_id)))
     deployment = _chosen(await context.schema(), record, wanted)
     if record.pin is None:
         if wanted != "latest":

@@ -1,5 +1,7 @@
 """Health, version, the description of the API itself, and the cluster. Source: shared/spec/admin.md, sections 1.2 and 2."""
 
+from typing import Final
+
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -7,6 +9,22 @@ from services.admin.context import SERVER_VERSION, context_of
 from services.admin.errors import json_response
 from services.admin.openapi import openapi_document
 from services.admin.routing import API_VERSION_MAX, API_VERSION_MIN
+
+_FEATURES: Final = (
+    "scoped_virtual_objects",
+    "vqueues_async_refill",
+    "vqueues",
+    "unique_random_seeds",
+    "vqueue_obsolete_cleanup",
+    "vqueues_migration_skip_completed",
+    "preflight_invocation_termination_retention",
+    "scoped_promise_table_migration",
+    "invoker_yield",
+    "protocol_v7",
+    "kafka_scope",
+    "scoped_state_table_migration",
+)
+"""Experiments of restate-server that clients ask after; there are none of them here."""
 
 
 async def get_health(request: Request) -> Response:
@@ -23,7 +41,7 @@ async def get_version(request: Request) -> Response:
             "min_admin_api_version": API_VERSION_MIN,
             "max_admin_api_version": API_VERSION_MAX,
             "ingress_endpoint": context_of(request).ingress_url(),
-            "features": {},
+            "features": dict.fromkeys(_FEATURES, False),
         },
     )
 
