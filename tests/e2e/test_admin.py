@@ -14,7 +14,7 @@ import pytest
 
 from tests.e2e.endpoint import Endpoint
 from tests.e2e.processes import REPOSITORY, end, eventually, free_ports, is_listening, spawn
-from tests.e2e.suite import Suite
+from tests.e2e.suite import Suite, ours_only
 
 DEPLOYMENT_ID = re.compile(r"dp_1[0-9A-Za-z]{22}")
 PREFIX = "Adm"
@@ -122,10 +122,9 @@ def test_an_unknown_invocation_is_told(suite: Suite) -> None:
         assert (answer.status_code, answer.json()["message"]) == (404, f"The requested invocation '{unknown}' does not exist")
 
 
+@ours_only
 def test_two_admins_that_register_at_once_leave_whole_revisions(suite: Suite, sdk: Endpoint, tmp_path: Path) -> None:
     """Every revision exists once, in the deployment that says so; here are two processes, the rules are tested with the application."""
-    if suite.peer:
-        pytest.skip("the real server is one process")
     port = free_ports(1)[0]
     nats = re.search(r'listen: "([^"]+)"', (suite.base_dir / "nats.conf").read_text())
     assert nats is not None

@@ -326,9 +326,7 @@ ROWS: Final[list[tuple[str, str, str | None, int, Expected]]] = [
         "/invocations/$DONE/restart-as-new",
         None,
         410,
-        error(
-            "The invocation '$DONE' cannot be restarted because the input is not available. This indicates that the journal was already purged, or not retained at all."
-        ),
+        error("The invocation '$DONE' cannot be restarted because the input is not available. This indicates "),
     ),
     ("PATCH", "/invocations/$DONE/purge", None, 200, EMPTY),
     ("PATCH", "/invocations/$DONE/purge", None, 404, error("The requested invocation '$DONE' does not exist")),
