@@ -94,23 +94,23 @@ def check_scope_syntax(scope: str) -> None:
         raise refusals.bad_scope(reason)
 
 
-def check_input(rules: tuple[InputRule, ...], content_type: bytes | None, body: bytes) -> None:
+def check_input(rules: tuple[InputRule, ...], content_type: bytes | None, *, has_body: bool) -> None:
     """Pass if one rule passes, else refuse with the last rule's reason."""
     reason = ""
     text = None if content_type is None else _visible(b"content-type", content_type)
     for rule in rules:
-        reason = _input_error(rule, text, body)
+        reason = _input_error(rule, text, has_body=has_body)
         if reason is None:
             return
     raise refusals.bad_input(reason)
 
 
-def _input_error(rule: InputRule, content_type: str | None, body: bytes) -> str | None:
+def _input_error(rule: InputRule, content_type: str | None, *, has_body: bool) -> str | None:
     match rule:
         case AnyInput():
             return None
         case EmptyInput():
-            if not body and content_type is None:
+            if not has_body and content_type is None:
                 return None
             debug = "None" if content_type is None else 'Some("' + content_type.replace("\\", "\\\\").replace('"', '\\"') + '")'
             return f"Expected body and content-type to be empty, but wasn't with content-type '{debug}'"
@@ -119,7 +119,7 @@ def _input_error(rule: InputRule, content_type: str | None, body: bytes) -> str 
                 return "Empty content-type"
             if content_type != rule.content_type and not content_type_matches(content_type, rule.content_type):
                 return f"Content-type '{content_type}' does not match '{rule.content_type}'"
-            return "Empty body not allowed" if rule.is_json and not body else None
+            return "Empty body not allowed" if rule.is_json and not has_body else None
         case NoInput():
             return "Bad configuration of the input validation rules. No rules are specified"
 
@@ -241,15 +241,24 @@ def _visible(name: bytes, value: bytes) -> str:
 
 
 def admit(
-    call: Call, headers: RequestHeaders, body: bytes, path: bytes, query: bytes, *, now_ms: int, random: Random, request_id: int
+    call: Call,
+    headers: RequestHeaders,
+    body: bytes,
+    path: bytes,
+    query: bytes,
+    *,
+    now_ms: int,
+    random: Random,
+    request_id: int,
+    body_blob_id: bytes | None = None,
 ) -> Invoke:
-    """Return what to ask the owner, once the body is there.
+    """Return what to ask the owner, once the body is there: in memory, or in the store where `body_blob_id` says so.
 
     Raises:
         Refused: With the first thing that is wrong, in the order that clients know.
     """
     entry = call.entry
-    check_input(entry.input_rules, headers.content_type, body)
+    check_input(entry.input_rules, headers.content_type, has_body=bool(body) or body_blob_id is not None)
     delay_ms = None
     if query or b"x-restate-limit-key" in headers.rest:
         parameters = read_query(query)
@@ -272,6 +281,6 @@ def admit(
         None if delay_ms is None else now_ms + delay_ms,
         retention.completion_ms,
         retention.journal_ms,
-        None,
+        body_blob_id,
         traceparent_of(headers),
     )

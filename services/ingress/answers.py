@@ -10,7 +10,7 @@ from perdure.model.result import Failure, Success
 from services.ingress import metrics, refusals, responses
 from services.ingress.admission import admit, check_callable, check_scope, read_headers
 from services.ingress.asgi import Receive, Scope
-from services.ingress.asking import Asking, Blobs, unexpected
+from services.ingress.asking import Asking, unexpected
 from services.ingress.bodies import target_of
 from services.ingress.departures import CallerGone, Departures
 from services.ingress.directory import Directory, HandlerEntry
@@ -18,6 +18,7 @@ from services.ingress.freshness import Freshness
 from services.ingress.refusals import Refused, Unregistered
 from services.ingress.responses import Response
 from services.ingress.routes import Call, CompleteAwakeable, Health, Lookup, ProtobufCall, Wait, WaitByBody, normalise, route_of
+from services.ingress.uploads import Blobs, Uploads
 from services.ingress.waiting import Waiting
 
 _NOT_FOUND = Failure(404, "not found")
@@ -44,11 +45,11 @@ class Answers:
         random: Random,
         meters: metrics.Meters,
         freshness: Freshness,
-        body_bytes_max: int,
+        uploads: Uploads,
     ) -> None:
         self.directory = Directory()
         self.rpc: ProtobufAnswers | None = None
-        self.asking = Asking(waiting=waiting, departures=departures, blobs=blobs, body_bytes_max=body_bytes_max)
+        self.asking = Asking(waiting=waiting, departures=departures, blobs=blobs, uploads=uploads)
         self._clock = clock
         self._random = random
         self._meters = meters
@@ -80,11 +81,13 @@ class Answers:
                 return await self._complete_awakeable(route, receive)
             case WaitByBody():
                 _require(method, "POST")
-                target = target_of(await self.asking.body(receive), self.directory)
+                target = target_of(await self.asking.uploads.read_whole(receive), self.directory)
                 return await self._wait(target.invocation_id, route.is_attach, target.entry, target.names_handler, receive)
             case Lookup():
                 _require(method, "POST")
-                return responses.found(target_of(await self.asking.body(receive), self.directory, is_lookup=True).invocation_id)
+                return responses.found(
+                    target_of(await self.asking.uploads.read_whole(receive), self.directory, is_lookup=True).invocation_id
+                )
             case ProtobufCall():
                 assert self.rpc is not None
                 return await self.rpc.answer(scope, receive)
@@ -116,11 +119,22 @@ class Answers:
         method = scope["method"]
         if method not in {"POST", "GET"}:
             raise refusals.method_not_allowed()
-        body = await self.asking.body(receive)
-        request_id = self.asking.next_request_id()
-        invoke = admit(
-            call, headers, body, path, scope["query_string"], now_ms=self._clock.now_ms(), random=self._random, request_id=request_id
-        )
+        body = await self.asking.uploads.read(receive)
+        try:
+            invoke = admit(
+                call,
+                headers,
+                body.data,
+                path,
+                scope["query_string"],
+                now_ms=self._clock.now_ms(),
+                random=self._random,
+                request_id=self.asking.next_request_id(),
+                body_blob_id=body.blob_id,
+            )
+        except Refused:
+            self.asking.uploads.drop(body)
+            raise
         reply = await self.asking.invoke(invoke, receive)
         if isinstance(reply, messages.Completed):
             return await self._completed(invoke.invocation_id, reply, entry)
@@ -164,9 +178,13 @@ class Answers:
 
     async def _complete_awakeable(self, route: CompleteAwakeable, receive: Receive) -> Response:
         invocation_id, signal = awakeable_target(route.awakeable_id)
-        body = await self.asking.body(receive)
-        result = Success(body) if route.is_resolve else Failure(500, body.decode("utf-8", "replace"))
-        await self.asking.signal(invocation_id, signal, result, receive)
+        uploads = self.asking.uploads
+        if route.is_resolve:
+            body = await uploads.read(receive)
+            await self.asking.signal(invocation_id, signal, Success(body.data), receive, body.blob_id)
+        else:
+            message = (await uploads.read_whole(receive)).decode("utf-8", "replace")
+            await self.asking.signal(invocation_id, signal, Failure(500, message), receive)
         return responses.accepted()
 
 

@@ -4,12 +4,13 @@ import asyncio
 
 from perdure.base.clock import Clock, Random
 from perdure.base.ids import ulid
+from perdure.base.limits import REQUEST_BODIES_BYTES_MAX
 from perdure.process.http import serve_asgi
 from perdure.process.runtime import HeartbeatFacts, Runtime
 from perdure.registry.cache import SchemaCache
 from perdure.registry.options import ServerDefaults, server_defaults
 from perdure.registry.schema import Schema
-from perdure.store.blobs import delete_blob, get_blob, put_blob
+from perdure.store.blobs import BlobWriter, delete_blob, get_blob
 from perdure.store.format import prepare
 from perdure.store.interface import Store
 from perdure.store.keyspace import Keyspace
@@ -22,6 +23,7 @@ from services.ingress.edge import Edge
 from services.ingress.freshness import Freshness
 from services.ingress.metrics import Meters
 from services.ingress.rpc.door import Door
+from services.ingress.uploads import Uploads
 from services.ingress.waiting import Waiting
 
 
@@ -51,7 +53,7 @@ async def serve(runtime: Runtime[IngressConfig]) -> None:
         random=runtime.random,
         meters=meters,
         freshness=freshness,
-        body_bytes_max=config.request_size_limit,
+        uploads=Uploads(blobs, body_bytes_max=config.request_size_limit, held_bytes_max=REQUEST_BODIES_BYTES_MAX),
     )
     rpc = Door(
         answers=answers,
@@ -108,11 +110,9 @@ class StoreBlobs:
         self._random = random
         self._deletions: set[asyncio.Task[None]] = set()
 
-    async def put(self, data: bytes) -> bytes:
-        """Store bytes; return their id."""
-        blob_id = ulid(self._clock.now_ms(), self._random.bytes(10))
-        await put_blob(self._store, self._keyspace, blob_id, data)
-        return blob_id
+    def begin(self) -> BlobWriter:
+        """Return where the parts of a new one go."""
+        return BlobWriter(self._store, self._keyspace, ulid(self._clock.now_ms(), self._random.bytes(10)))
 
     async def take(self, blob_id: bytes) -> bytes:
         """Return stored bytes and delete them.

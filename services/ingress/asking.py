@@ -1,7 +1,6 @@
 """Ask owners on behalf of a caller: read the caller's body, send what is large through the store, wait for the reply."""
 
 import asyncio
-from typing import Protocol, cast
 
 import msgspec
 
@@ -13,6 +12,7 @@ from perdure.model.result import Failure, Success
 from services.ingress import refusals
 from services.ingress.asgi import Receive
 from services.ingress.departures import CallerGone, Departures
+from services.ingress.uploads import Blobs, Uploads
 from services.ingress.waiting import Request, Waiting
 
 
@@ -20,25 +20,13 @@ class BlobMissing(StoreError):
     """A large body is not in the store where its message says so."""
 
 
-class Blobs(Protocol):
-    """Bodies that are too large for the bus."""
-
-    async def put(self, data: bytes) -> bytes:
-        """Store bytes; return their id."""
-        ...
-
-    async def take(self, blob_id: bytes) -> bytes:
-        """Return stored bytes and delete them."""
-        ...
-
-
 class Asking:
     """What every protocol of the ingress needs of owners."""
 
-    def __init__(self, *, waiting: Waiting, departures: Departures, blobs: Blobs, body_bytes_max: int) -> None:
+    def __init__(self, *, waiting: Waiting, departures: Departures, blobs: Blobs, uploads: Uploads) -> None:
         self.next_request_id = waiting.next_request_id
         """Return the id to put into the next request."""
-        self.body_bytes_max = body_bytes_max
+        self.uploads = uploads
         self._waiting = waiting
         self._departures = departures
         self._blobs = blobs
@@ -64,26 +52,34 @@ class Asking:
         """Return the reply to an invoke: `Completed` if it wants the result, else `Accepted`.
 
         Raises:
-            Refused: The owner has too much to do.
+            Refused: The owner has too much to do, or this process holds too much.
             CallerGone: The caller left first.
         """
         if len(invoke.body) > BUS_BODY_BYTES_MAX:
-            invoke = msgspec.structs.replace(invoke, body=b"", body_blob_id=await self._blobs.put(invoke.body))
-        reply = await self.ask(invoke, receive)
+            invoke = msgspec.structs.replace(invoke, body=b"", body_blob_id=await self.uploads.store(invoke.body))
+        held = len(invoke.body)
+        self.uploads.hold(held)
+        try:
+            reply = await self.ask(invoke, receive)
+        finally:
+            self.uploads.release(held)
         if not isinstance(reply, messages.Completed | messages.Accepted):
             raise unexpected(reply)
         return reply
 
-    async def signal(self, invocation_id: InvocationId, signal: int, result: Success | Failure, receive: Receive) -> None:
-        """Complete a signal of an invocation; whether it exists makes no difference.
+    async def signal(
+        self, invocation_id: InvocationId, signal: int, result: Success | Failure, receive: Receive, blob_id: bytes | None = None
+    ) -> None:
+        """Complete a signal of an invocation, with a value that is in the store if `blob_id` says so.
+
+        Whether the invocation exists makes no difference.
 
         Raises:
             Refused: The owner has too much to do.
             CallerGone: The caller left first.
         """
-        blob_id = None
         if isinstance(result, Success) and len(result.value) > BUS_BODY_BYTES_MAX:
-            result, blob_id = Success(b""), await self._blobs.put(result.value)
+            result, blob_id = Success(b""), await self.uploads.store(result.value)
         reply = await self.ask(messages.SendSignalTo(self.next_request_id(), invocation_id, signal, None, result, blob_id), receive)
         if not isinstance(reply, messages.Accepted | messages.NotFound):
             raise unexpected(reply)
@@ -96,31 +92,6 @@ class Asking:
         """
         assert isinstance(reply.result, Success)
         return reply.result.value if reply.result_blob_id is None else await self._blobs.take(reply.result_blob_id)
-
-    async def body(self, receive: Receive) -> bytes:
-        """Return the whole body of a request.
-
-        Raises:
-            Refused: It is too large.
-            CallerGone: The caller left first.
-        """
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise CallerGone
-        body = cast("bytes", message["body"])
-        if message["more_body"]:
-            parts = [body]
-            size = len(body)
-            while message["more_body"] and size <= self.body_bytes_max:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise CallerGone
-                parts.append(message["body"])
-                size += len(parts[-1])
-            body = b"".join(parts)
-        if len(body) > self.body_bytes_max:
-            raise refusals.body_too_large()
-        return body
 
 
 def unexpected(reply: messages.OwnerReply) -> Exception:

@@ -25,3 +25,6 @@ PARTITIONS_DEFAULT: Final = 24
 
 INVOCATIONS_WAITING_MAX: Final = 100_000
 """Requests that one ingress process keeps waiting before it answers 429."""
+
+REQUEST_BODIES_BYTES_MAX: Final = 256 * MIB
+"""Bodies of requests that one ingress process holds in memory, those that are still coming in included, before it answers 429."""

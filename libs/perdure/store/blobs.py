@@ -10,34 +10,60 @@ from perdure.store.interface import ReadTransaction, Store, Transaction
 from perdure.store.keyspace import Keyspace
 
 _CHUNKS_PER_COMMIT: Final = TRANSACTION_BYTES_MAX // (VALUE_BYTES_MAX + 1_000)
+_COMMIT_BYTES: Final = _CHUNKS_PER_COMMIT * VALUE_BYTES_MAX
 _CHUNKS_MAX: Final = 1 << 32
 _CHUNKS_PER_READ: Final = 4 * _CHUNKS_PER_COMMIT
 
 
-async def put_blob(store: Store, keyspace: Keyspace, blob_id: bytes, body: bytes) -> None:
-    """Write a blob of any size; when this returns it is durable. Takes several transactions beyond 5 MB.
+class BlobWriter:
+    """Writes a blob as its bytes come, and holds no more of it than one transaction takes.
 
     Args:
         store: Where to.
         keyspace: Says under which keys.
         blob_id: Unique for ever; a second blob with the same id mixes with the first.
-        body: Its bytes.
     """
-    chunks = [
-        (keyspace.blob(blob_id, number), body[start : start + VALUE_BYTES_MAX])
-        for number, start in enumerate(range(0, len(body), VALUE_BYTES_MAX), 1)
-    ]
 
-    def put_chunks(tr: Transaction, batch: list[tuple[bytes, bytes]], *, is_last: bool) -> None:
-        for key, chunk in batch:
-            tr.set(key, chunk)
-        if is_last:
-            tr.set(keyspace.blob(blob_id, 0), b"%d" % len(body))
+    def __init__(self, store: Store, keyspace: Keyspace, blob_id: bytes) -> None:
+        self.blob_id = blob_id
+        self._store = store
+        self._keyspace = keyspace
+        self._pending = bytearray()
+        self._chunks = 0
+        self._size = 0
 
-    for start in range(0, max(len(chunks), 1), _CHUNKS_PER_COMMIT):
-        batch = chunks[start : start + _CHUNKS_PER_COMMIT]
-        is_last = start + _CHUNKS_PER_COMMIT >= len(chunks)
-        await store.transact(lambda tr, batch=batch, is_last=is_last: put_chunks(tr, batch, is_last=is_last))
+    async def write(self, part: bytes) -> None:
+        """Add bytes; those that fill a transaction are durable when this returns."""
+        self._pending += part
+        while len(self._pending) > _COMMIT_BYTES:
+            await self._commit(bytes(self._pending[:_COMMIT_BYTES]), is_last=False)
+            del self._pending[:_COMMIT_BYTES]
+
+    async def finish(self) -> None:
+        """Write what is left and the length: when this returns the blob is there."""
+        await self._commit(bytes(self._pending), is_last=True)
+        self._pending.clear()
+
+    async def _commit(self, data: bytes, *, is_last: bool) -> None:
+        self._size += len(data)
+        first, size = self._chunks + 1, self._size
+        parts = [data[start : start + VALUE_BYTES_MAX] for start in range(0, len(data), VALUE_BYTES_MAX)]
+        self._chunks += len(parts)
+
+        def put_chunks(tr: Transaction) -> None:
+            for number, part in enumerate(parts, first):
+                tr.set(self._keyspace.blob(self.blob_id, number), part)
+            if is_last:
+                tr.set(self._keyspace.blob(self.blob_id, 0), b"%d" % size)
+
+        await self._store.transact(put_chunks)
+
+
+async def put_blob(store: Store, keyspace: Keyspace, blob_id: bytes, body: bytes) -> None:
+    """Write a blob of any size; when this returns it is durable. Takes several transactions beyond 5 MB."""
+    writer = BlobWriter(store, keyspace, blob_id)
+    await writer.write(body)
+    await writer.finish()
 
 
 async def get_blob(store: Store, keyspace: Keyspace, blob_id: bytes) -> bytes | None:

@@ -61,7 +61,7 @@ class Dispatch:
         self._built_in = built_in_services(self._calls, self._service)
         self._reflection = Reflection(self._now)
         self._catalogue: Catalogue | None = None
-        self._message_bytes_max = answers.asking.body_bytes_max
+        self._message_bytes_max = answers.asking.uploads.body_bytes_max
 
     async def serve(self, scope: Scope, receive: Receive, send: Send, *, origin: bytes | None, is_overloaded: bool) -> None:
         """Take one request from its head to its last byte."""
@@ -142,7 +142,7 @@ class Dispatch:
             raise errors.service_not_found(names[0])
         if not service.is_public:
             raise errors.not_public(names[0])
-        message = call.request(await self._answers.asking.body(receive))
+        message = call.request(await self._answers.asking.uploads.read_whole(receive))
         method = await self._method(service, names[1])
         if not method.is_public:
             raise errors.not_public(names[0])
@@ -205,7 +205,7 @@ class Dispatch:
 
     async def _reflect_whole(self, call: GrpcWebCall, service: str, receive: Receive) -> Answer:
         try:
-            requests = call.requests(await self._answers.asking.body(receive))
+            requests = call.requests(await self._answers.asking.uploads.read_whole(receive))
             return call.stream([self._reflection.answer(service, message) for message in requests])
         except CallFailed as failed:
             return call.failure(failed)

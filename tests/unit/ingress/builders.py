@@ -17,6 +17,7 @@ from services.ingress.edge import Edge
 from services.ingress.freshness import Freshness
 from services.ingress.metrics import Meters
 from services.ingress.rpc.door import Door
+from services.ingress.uploads import Uploads
 from services.ingress.waiting import Waiting
 
 SUBJECTS = Subjects("test")
@@ -151,16 +152,29 @@ class RecordingSubscription:
         return
 
 
+class MemorySink:
+    """A large body on its way into a dict."""
+
+    def __init__(self, blob_id: bytes, blobs: dict[bytes, bytes]) -> None:
+        self.blob_id = blob_id
+        self._blobs = blobs
+        self._blobs[blob_id] = b""
+
+    async def write(self, part: bytes) -> None:
+        self._blobs[self.blob_id] += part
+
+    async def finish(self) -> None:
+        return
+
+
 class MemoryBlobs:
     """Large bodies in a dict."""
 
     def __init__(self) -> None:
         self.blobs: dict[bytes, bytes] = {}
 
-    async def put(self, data: bytes) -> bytes:
-        blob_id = b"blob-%d" % len(self.blobs)
-        self.blobs[blob_id] = data
-        return blob_id
+    def begin(self) -> MemorySink:
+        return MemorySink(b"blob-%d" % len(self.blobs), self.blobs)
 
     async def take(self, blob_id: bytes) -> bytes:
         return self.blobs.pop(blob_id)
@@ -187,7 +201,9 @@ class Answer:
 class Ingress:
     """The whole application on a recording bus; `owner` answers each request, or returns None to stay silent."""
 
-    def __init__(self, owner: Owner | None = None, *, body_bytes_max: int = 1_000_000, requests_max: int = 100) -> None:
+    def __init__(
+        self, owner: Owner | None = None, *, body_bytes_max: int = 1_000_000, requests_max: int = 100, held_bytes_max: int = 10_000_000
+    ) -> None:
         self.bus = RecordingBus()
         self.blobs = MemoryBlobs()
         self.waiting = Waiting(
@@ -197,6 +213,7 @@ class Ingress:
         self.departures = Departures(self.waiting)
         freshness = Freshness(self._read_metadata)
         self.schema = a_schema()
+        self.uploads = Uploads(self.blobs, body_bytes_max=body_bytes_max, held_bytes_max=held_bytes_max)
         self.answers = Answers(
             waiting=self.waiting,
             departures=self.departures,
@@ -205,7 +222,7 @@ class Ingress:
             random=CountingRandom(),
             meters=self.meters,
             freshness=freshness,
-            body_bytes_max=body_bytes_max,
+            uploads=self.uploads,
         )
         self.answers.directory = a_directory()
         self.registered_meanwhile: Directory | None = None

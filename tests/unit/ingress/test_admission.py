@@ -147,10 +147,10 @@ def test_input_rules_decide_about_body_and_content_type(name: str, content_type:
     rules = input_rules(RULES[name])
     raw = None if content_type is None else content_type.encode()
     if reason is None:
-        check_input(rules, raw, body)
+        check_input(rules, raw, has_body=bool(body))
         return
     with pytest.raises(Refused) as refusal:
-        check_input(rules, raw, body)
+        check_input(rules, raw, has_body=bool(body))
     assert refusal.value.status == 400
     assert refusal.value.message.startswith(INPUT + reason)
 

@@ -405,6 +405,33 @@ def test_large_bodies_travel_through_the_store() -> None:
     run(scenario, lambda request: Completed(request.request_id, Success(b""), result_blob_id=b"result"))
 
 
+def test_the_store_keeps_no_body_of_a_request_that_is_refused() -> None:
+    async def scenario(ingress: Ingress) -> None:
+        body = bytes(BUS_BODY_BYTES_MAX + 1)
+        answer = await ingress.request("POST", "/Svc/echo/send?delay=x", body, headers=JSON)
+        assert answer is not None
+        assert answer.status == 400
+        assert ingress.blobs.blobs == {}
+        assert ingress.asked == []
+
+    run(scenario)
+
+
+def test_bodies_of_callers_that_wait_count_until_they_are_answered() -> None:
+    async def scenario(ingress: Ingress) -> None:
+        first = asyncio.ensure_future(ingress.request("POST", "/Svc/echo", b'"12345"', headers=JSON))
+        await asyncio.sleep(0.1)
+        second = await ingress.request("POST", "/Svc/echo", b'"12345"', headers=JSON)
+        assert second is not None
+        assert (second.status, second.headers["retry-after"]) == (429, "1")
+        (asked,) = ingress.asked
+        ingress.bus.reply(Completed(asked.request_id, Success(b"1")))
+        assert (await first) is not None
+        assert ingress.uploads.held_bytes == 0
+
+    run(scenario, held_bytes_max=10)
+
+
 def test_large_values_of_awakeables_travel_through_the_store() -> None:
     awakeable = format_awakeable_id(parse_invocation_id(ID), 17)
     _, (asked,) = exchange("POST", f"/restate/a/{awakeable}/resolve", bytes(BUS_BODY_BYTES_MAX + 1), owner=accepting())
