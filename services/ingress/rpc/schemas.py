@@ -125,7 +125,10 @@ class SchemaTypes:
     def fill(self, message: DescriptorProto, schema: Schema, properties: Schema, depth: int = DEPTH_MAX, *, key: bool = False) -> None:
         """Give a message a field for each property, all of them with presence, and in front of them one for an instance's key."""
         if key:
-            message.field.append(field_of(1, "key" if "key" not in properties else "instance_key", "string"))
+            name = "key" if "key" not in properties else "instance_key"
+            while name in properties:
+                name += "_"
+            message.field.append(field_of(1, name, "string", json_name=name))
         required = schema.get("required")
         for name, number, field_name in _numbered(properties):
             kind = self.kind(properties[name], name, depth)

@@ -24,11 +24,14 @@ SCALARS: Mapping[str, "FieldDescriptorProto.Type.ValueType"] = {
 
 
 def field_of(number: int, name: str, kind: str, *, is_repeated: bool = False, json_name: str | None = None) -> FieldDescriptorProto:
-    """Return a field. `kind` is a scalar's name, or the full name of a message with a leading dot (of an enum: `enum` before it)."""
+    """Return a field.
+
+    Args:
+        kind: A scalar's name, or the full name of a message with a leading dot (of an enum: `enum` before it).
+        json_name: By default the usual one; it is always set, since some clients do not work it out.
+    """
     label = FieldDescriptorProto.LABEL_REPEATED if is_repeated else FieldDescriptorProto.LABEL_OPTIONAL
-    field = FieldDescriptorProto(name=name, number=number, label=label)
-    if json_name is not None:
-        field.json_name = json_name
+    field = FieldDescriptorProto(name=name, number=number, label=label, json_name=json_name or json_name_of(name))
     if kind in SCALARS:
         field.type = SCALARS[kind]
     elif kind.startswith("enum"):
@@ -36,6 +39,12 @@ def field_of(number: int, name: str, kind: str, *, is_repeated: bool = False, js
     else:
         field.type, field.type_name = FieldDescriptorProto.TYPE_MESSAGE, kind
     return field
+
+
+def json_name_of(name: str) -> str:
+    """Return a field's name in lower camel case, as protobuf makes it."""
+    first, *rest = name.split("_")
+    return first + "".join(word[:1].upper() + word[1:] for word in rest)
 
 
 def message_of(

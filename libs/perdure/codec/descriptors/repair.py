@@ -23,6 +23,7 @@ from google.protobuf import (
 from google.protobuf.descriptor_pb2 import DescriptorProto, EnumDescriptorProto, FieldDescriptorProto, FileDescriptorProto
 
 from perdure.codec.descriptors.annotations import EXT_FILE, annotation_bytes
+from perdure.codec.descriptors.building import json_name_of
 
 _REPLACEMENTS: Final[dict[str, bytes]] = {
     module.DESCRIPTOR.name: module.DESCRIPTOR.serialized_pb
@@ -94,6 +95,8 @@ def _mend_fields(fields: Iterable[FieldDescriptorProto]) -> None:
             field.label = FieldDescriptorProto.LABEL_OPTIONAL
         if not field.HasField("type") and not field.type_name:
             field.type = FieldDescriptorProto.TYPE_DOUBLE
+        if not field.json_name and not field.extendee:
+            field.json_name = json_name_of(field.name)
         _resolve_options(field.options)
 
 
