@@ -3,12 +3,16 @@
 Source: shared/spec/ingress.md, sections 2 and 8.
 """
 
+from typing import Final
+
 import msgspec
 
 from perdure.model.deployment import Handler, InputRules, OutputRules, Service
 from perdure.model.target import HandlerType, ServiceType
 from perdure.registry.options import Retention, ServerDefaults, effective_options
 from perdure.registry.schema import Schema
+
+PROTOBUF: Final = b"application/proto"
 
 
 class AnyInput(msgspec.Struct, frozen=True):
@@ -70,7 +74,8 @@ class Directory(msgspec.Struct, frozen=True):
 
     def find(self, service: str, handler: str) -> HandlerEntry | None:
         """Return a handler by its names."""
-        entry = self.services.get(service.encode())
+        name = service.encode()
+        entry = self.services.get(name) or self.protobuf.get(name)
         return None if entry is None else entry.handlers.get(handler.encode())
 
 
@@ -91,7 +96,7 @@ def _service_entry(service: Service, defaults: ServerDefaults) -> ServiceEntry:
 
 def _handler_entry(service: Service, handler: Handler, defaults: ServerDefaults) -> HandlerEntry:
     options = effective_options(service, handler, defaults=defaults)
-    content_type, content_type_if_empty = output_types(handler.output)
+    content_type, content_type_if_empty = output_types(handler.output) if handler.method is None else (PROTOBUF, PROTOBUF)
     return HandlerEntry(
         service=service.name,
         handler=handler.name,

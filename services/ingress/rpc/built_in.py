@@ -13,6 +13,7 @@ from perdure.codec.descriptors.json import from_value, parsed, to_value
 from perdure.codec.descriptors.pool import Descriptors
 from perdure.codec.rpc.status import CallFailed, Status
 from perdure.codec.rpc.unary import Headers
+from perdure.codec.service_protocol.seed.failures import failure_of
 from perdure.model.result import Failure, Success
 from services.ingress.answers import awakeable_target
 from services.ingress.rpc import errors
@@ -179,7 +180,7 @@ class OwnMethods:
 
     async def reject(self, asked: Any, request: Request) -> dict[str, Any]:
         """Fail an awakeable."""
-        await self._signal(asked.id, Failure(Status.UNKNOWN.value, asked.reason), request)
+        await self._signal(asked.id, failure_of(Status.UNKNOWN, asked.reason), request)
         return {}
 
     async def check(self, asked: Any, _request: Request) -> dict[str, int]:

@@ -39,8 +39,8 @@ class HandlerMethod(Protocol):
 
     entry: HandlerEntry
     tell: FailureTeller
-    shows_id: bool
-    """Whether answers name the invocation."""
+    is_of_era: bool
+    """Whether answers are those of the seed era: without the invocation's id, and with the end of a result's retention from the first."""
 
     def invoke_of(self, message: bytes, request: Request, moment: Moment, *, wants_result: bool) -> messages.Invoke:
         """Return what to ask the owner.
@@ -121,9 +121,12 @@ class Calls:
         reply = await self.asking.invoke(invoke, request.receive)
         assert isinstance(reply, messages.Completed)
         invocation_id = format_invocation_id(invoke.invocation_id)
-        metadata = [(b"x-restate-id", invocation_id.encode())] if method.shows_id else []
-        if reply.expires_at_ms is not None:
-            metadata.append((b"idempotency-expires", responses.expiry_text(reply.expires_at_ms)))
+        metadata = [] if method.is_of_era else [(b"x-restate-id", invocation_id.encode())]
+        expires_at_ms = reply.expires_at_ms
+        if expires_at_ms is None and method.is_of_era and not invoke.is_fresh:
+            expires_at_ms = self._clock.now_ms() + invoke.completion_retention_ms
+        if expires_at_ms is not None:
+            metadata.append((b"idempotency-expires", responses.expiry_text(expires_at_ms)))
         if isinstance(reply.result, Failure):
             raise CallEnded(method.tell(reply.result, invocation_id), metadata)
         return method.response_of(await self.asking.value_of(reply)), metadata

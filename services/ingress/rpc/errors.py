@@ -5,6 +5,7 @@ from typing import Final
 
 from perdure.codec.rpc.details import ErrorInfo
 from perdure.codec.rpc.status import CallFailed, Status
+from perdure.codec.service_protocol.seed.failures import grpc_code_of
 from perdure.model.result import Failure
 from services.ingress.refusals import Refused
 
@@ -26,7 +27,6 @@ _STATUS_BY_HTTP: Final = {
     503: Status.UNAVAILABLE,
     504: Status.DEADLINE_EXCEEDED,
 }
-_KILLED_IN_THE_ERA: Final = 64
 _CANCELLED: Final = frozenset({"canceled", "cancelled"})
 
 
@@ -37,10 +37,8 @@ def of_failure(failure: Failure, invocation_id: str) -> CallFailed:
 
 
 def of_era_failure(failure: Failure, _invocation_id: str) -> CallFailed:
-    """Return how the failure of a handler of the seed era is told: its code is the status, and there are no details."""
-    if failure.code == _KILLED_IN_THE_ERA:
-        return CallFailed(Status.ABORTED, failure.message)
-    return CallFailed(Status(failure.code) if failure.code <= max(Status) else _status_of(failure), failure.message)
+    """Return how the failure of a handler of the seed era is told: by its own status, without details."""
+    return CallFailed(Status(grpc_code_of(failure)), failure.message)
 
 
 def of_refusal(refused: Refused) -> CallFailed:

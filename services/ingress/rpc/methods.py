@@ -30,7 +30,7 @@ _OCTETS: Final = "application/octet-stream"
 class TodayMethod:
     """A handler of a service, object or workflow of today."""
 
-    shows_id = True
+    is_of_era = False
     tell = staticmethod(of_failure)
 
     def __init__(self, entry: HandlerEntry, bodies: tuple[Body, Body], *, has_no_side_effects: bool) -> None:
@@ -70,7 +70,7 @@ class TodayMethod:
 class SeedMethod:
     """A method of a protobuf service: messages are bodies as they are. Source: shared/spec/seed-era.md, 3.2 and 4.7."""
 
-    shows_id = False
+    is_of_era = True
     tell = staticmethod(of_era_failure)
 
     def __init__(

@@ -20,6 +20,7 @@ from perdure.codec.descriptors.building import field_of, message_of
 from perdure.codec.descriptors.keys import encode_varint
 from perdure.codec.descriptors.pool import Descriptors
 from perdure.codec.rpc.grpc import encode_message
+from perdure.codec.service_protocol.seed.failures import failure_of
 from perdure.model.deployment import (
     Deployment,
     Handler,
@@ -171,9 +172,11 @@ def test_a_failure_of_a_handler_of_today_has_the_status_of_its_code(failure: Fai
     assert str(failure.code).encode() in base64.b64decode(details + "=" * (-len(details) % 4))
 
 
-@pytest.mark.parametrize(("code", "status"), [(9, 9), (16, 16), (64, 10), (2, 2), (32, 2), (500, 2)])
-def test_a_failure_of_a_handler_of_the_seed_era_is_its_status(code: int, status: int) -> None:
-    answer, _ = call("/shop.Desk/Add", b"", completing(Failure(code, "m")))
+@pytest.mark.parametrize(
+    ("failure", "status"), [(failure_of(9, "m"), 9), (failure_of(13, "m"), 13), (Failure(409, "canceled"), 1), (Failure(409, "killed"), 10)]
+)
+def test_a_failure_of_a_handler_of_the_seed_era_is_its_status(failure: Failure, status: int) -> None:
+    answer, _ = call("/shop.Desk/Add", b"", completing(failure))
     assert (status_of(answer), "grpc-status-details-bin" in answer.trailers) == (status, False)
 
 
@@ -288,7 +291,7 @@ def test_an_invocation_is_started_by_the_built_in_service_and_its_id_returned() 
     [
         ("Resolve", {"json_result": {"ok": True}}, Success(b'{"ok":true}')),
         ("Resolve", {"bytesResult": "AQI="}, Success(b"\1\2")),
-        ("Reject", {"reason": "no"}, Failure(2, "no")),
+        ("Reject", {"reason": "no"}, failure_of(2, "no")),
     ],
 )
 def test_awakeables_are_completed_by_the_built_in_service(method: str, fields: dict[str, Any], result: Success | Failure) -> None:
