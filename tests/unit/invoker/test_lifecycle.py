@@ -5,7 +5,7 @@ import pytest
 
 from perdure.bus.messages import Completed, Operate, Operated
 from perdure.model import journal
-from perdure.model.invocation import Status
+from perdure.model.invocation import Pin, Status
 from perdure.model.journal import (
     AttemptError,
     Combinator,
@@ -225,6 +225,15 @@ def test_restart_as_new_keeps_a_prefix_of_the_journal() -> None:
     assert reply.new_invocation_id == an_id(77)
     assert machine.journal(77) == machine.journal(1)[:3]
     assert machine.status(77) is Status.INVOKED
+
+
+def test_a_prefix_of_a_journal_before_version_6_is_not_restarted() -> None:
+    machine = Machine()
+    machine.running().record.pin = Pin("dp_1", 5)
+    machine.send(1, journal.Run(1), RunProposal(1, Success(b"v")))
+    machine.end(1)
+    assert operate(machine, "restart_as_new", from_entry=1).outcome == "unsupported"
+    assert operate(machine, "restart_as_new").outcome == "done"
 
 
 def test_a_restart_from_a_prefix_with_an_open_command_is_refused() -> None:

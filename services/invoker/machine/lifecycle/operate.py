@@ -26,6 +26,7 @@ from services.invoker.machine.view import Live
 KILLED = Failure(409, "killed")
 DONE: Final = "done"
 _NOT_STARTED = (Status.SCHEDULED, Status.INBOXED)
+_PREFIX_VERSION_MIN: Final = 6
 
 
 def operate(turn: Turn, reply_subject: str, request: Operate, new_uuid: bytes) -> None:
@@ -142,7 +143,7 @@ def _restart_as_new(turn: Turn, request: Operate, record: InvocationRecord, new_
         return "not_started", None
     if record.status is not Status.COMPLETED:
         return "still_running", None
-    if record.target.handler_type is HandlerType.WORKFLOW:
+    if record.target.handler_type is HandlerType.WORKFLOW or (request.from_entry > 0 and not _keeps_prefixes(record)):
         return "unsupported", None
     journal = turn.view.journals.get(request.invocation_id, [])
     if not journal:
@@ -153,6 +154,11 @@ def _restart_as_new(turn: Turn, request: Operate, record: InvocationRecord, new_
     new_id = InvocationId(request.invocation_id[:8] + new_uuid)
     _create_restarted(turn, request, record, new_id, kept)
     return DONE, new_id
+
+
+def _keeps_prefixes(record: InvocationRecord) -> bool:
+    """Tell whether a journal can go on in another invocation: before version 6, SDKs draw random values from the id."""
+    return record.pin is None or record.pin.protocol_version >= _PREFIX_VERSION_MIN
 
 
 def _create_restarted(turn: Turn, request: Operate, record: InvocationRecord, new_id: InvocationId, kept: list[Entry]) -> None:
