@@ -29,13 +29,13 @@ class Services(NamedTuple):
 @pytest.fixture(scope="session")
 def suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Suite]:
     """A server that many tests share; none of them may kill any of it."""
-    yield from _running(Suite(tmp_path_factory.mktemp("shared") / "data"))
+    yield from running(Suite(tmp_path_factory.mktemp("shared") / "data"))
 
 
 @pytest.fixture
 def own_suite(tmp_path: Path) -> Iterator[Suite]:
     """A server of the test's own, to be killed and restarted."""
-    yield from _running(Suite(tmp_path / "data"))
+    yield from running(Suite(tmp_path / "data"))
 
 
 @pytest.fixture(scope="session")
@@ -88,7 +88,8 @@ def tag() -> str:
     return uuid.uuid4().hex[:12]
 
 
-def _running(suite: Suite) -> Iterator[Suite]:
+def running(suite: Suite) -> Iterator[Suite]:
+    """Start a server, and stop it in the end."""
     try:
         suite.start()
         yield suite

@@ -28,9 +28,10 @@ class Suite:
         base_dir: Where data and the log file go; a second start in the same directory continues with its data.
         invokers: Processes of the role that carries the work. The real server has one process for everything.
         peer: `restate` for the real server, empty for ours; None takes it from the environment.
+        env: Further variables of the server; each server heeds those with its own prefix.
     """
 
-    def __init__(self, base_dir: Path, *, invokers: int = 1, peer: str | None = None) -> None:
+    def __init__(self, base_dir: Path, *, invokers: int = 1, peer: str | None = None, env: dict[str, str] | None = None) -> None:
         self.base_dir = base_dir
         self.invokers = invokers
         self.peer = os.environ.get("PERDURE_TEST_PEER", "") if peer is None else peer
@@ -39,6 +40,7 @@ class Suite:
         self.admin_url = f"http://127.0.0.1:{self.admin_port}"
         self.node_url = f"http://127.0.0.1:{self.node_port}"
         self.ready_after_s = 0.0
+        self._env = env or {}
         self.http = httpx.Client(timeout=60.0, limits=httpx.Limits(max_connections=None, max_keepalive_connections=0))
         self._log = base_dir.parent / f"{base_dir.name}.log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -54,7 +56,7 @@ class Suite:
         assert self._process is None
         started = time.monotonic()
         command, env = self._restate() if self.peer else self._perdure()
-        self._process = spawn(command, log=self._log, env=env, cwd=REPOSITORY)
+        self._process = spawn(command, log=self._log, env={**env, **self._env}, cwd=REPOSITORY)
         eventually(self._is_ready, "server is ready")
         self.ready_after_s = time.monotonic() - started
 

@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 import httpx
 import pytest
 
+from tests.e2e.conftest import running
 from tests.e2e.endpoint import NODE_ROOM, Endpoint
 from tests.e2e.processes import eventually
 from tests.e2e.suite import UNSET, Suite
@@ -14,6 +15,10 @@ from tests.e2e.suite import UNSET, Suite
 PROGRAMS: Final = {"python": "tests.e2e.contract.services_py.app:app", "typescript": str(NODE_ROOM / "contract/app.mjs")}
 MODES: Final = {"stream": {}, "exchange": {"HTTP_11": "1"}, "suspending": {"INACTIVITY_MS": "0"}}
 """A stream of HTTP/2; a request and its response of HTTP/1.1; and a suspension at every await that is not ready."""
+VERSIONS: Final = {("python", "exchange"): 5, ("typescript", "exchange"): 6}
+"""The highest version of the service protocol that an endpoint offers; 7 where nothing is said."""
+
+V7: Final = {"PERDURE_INVOKER__EXPERIMENTAL_ENABLE_PROTOCOL_V7": "true", "RESTATE_EXPERIMENTAL_ENABLE_PROTOCOL_V7": "true"}
 
 
 class Contract(NamedTuple):
@@ -22,6 +27,7 @@ class Contract(NamedTuple):
     suite: Suite
     endpoint: Endpoint
     deployment_id: str
+    protocol_version: int
 
     @property
     def prefix(self) -> str:
@@ -76,6 +82,12 @@ class Contract(NamedTuple):
         }
 
 
+@pytest.fixture(scope="session")
+def suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Suite]:
+    """A server that pins invocations to version 7, of which all others know nothing by default."""
+    yield from running(Suite(tmp_path_factory.mktemp("contract") / "data", env=V7))
+
+
 @pytest.fixture(scope="session", params=[(sdk, mode) for sdk in PROGRAMS for mode in MODES], ids="-".join)
 def contract(request: pytest.FixtureRequest, suite: Suite, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Contract]:
     """All services of the contract, of each SDK in each mode."""
@@ -92,10 +104,12 @@ def key() -> str:
 def serve(suite: Suite, sdk: str, mode: str, directories: pytest.TempPathFactory) -> Iterator[Contract]:
     """Start and register an endpoint, and stop it in the end."""
     prefix = f"{sdk.title()}{mode.title()}"
-    endpoint = Endpoint(PROGRAMS[sdk], directories.mktemp(prefix), prefix=prefix, env=MODES[mode])
+    version = VERSIONS.get((sdk, mode), 7)
+    env = {**MODES[mode], "PROTOCOL_VERSION_MAX": str(version)}
+    endpoint = Endpoint(PROGRAMS[sdk], directories.mktemp(prefix), prefix=prefix, env=env)
     try:
         endpoint.start()
         registered = suite.register(endpoint.url, use_http_11=mode == "exchange")
-        yield Contract(suite, endpoint, registered["id"])
+        yield Contract(suite, endpoint, registered["id"], version)
     finally:
         endpoint.stop()

@@ -17,6 +17,8 @@ def test_a_terminal_error_reaches_the_caller(contract: Contract, key: str, handl
 
 @pytest.mark.parametrize("handler", ["terminallyFailingCall", "callTerminallyFailingCall", "terminallyFailingSideEffect"])
 def test_metadata_of_a_terminal_error_reaches_the_caller(contract: Contract, key: str, handler: str) -> None:
+    if contract.protocol_version < 6:
+        pytest.skip("SDKs refuse metadata before version 6")
     answer = contract.call("Failing", key, handler, body={"errorMessage": "my error", "metadata": METADATA})
     assert (answer.status_code, answer.json()["message"], answer.json()["metadata"]) == (500, "my error", METADATA)
 

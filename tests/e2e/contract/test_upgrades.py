@@ -35,7 +35,7 @@ def versions(request: pytest.FixtureRequest, suite: Suite, key: str, tmp_path_fa
         first.start()
         second.start()
         registered = suite.register(first.url)["id"]
-        yield Versions(Contract(suite, first, registered), Contract(suite, second, ""))
+        yield Versions(Contract(suite, first, registered, 7), Contract(suite, second, "", 7))
     finally:
         first.stop()
         second.stop()

@@ -1,7 +1,6 @@
 """The ASGI app: all services of the contract.
 
-`INACTIVITY_MS` is put into the manifest of each service; `PROTOCOL_MAX` lowers the version that discovery
-offers, so that older versions of the protocol are spoken by a current SDK.
+`INACTIVITY_MS` is put into the manifest of each service.
 """
 
 import os
@@ -19,6 +18,7 @@ from tests.e2e.contract.services_py import (
     failing,
     interpreter,
     non_determinism,
+    offer,
     proxy,
     termination,
     workflows,
@@ -49,4 +49,4 @@ if "INACTIVITY_MS" in os.environ:
     for service in SERVICES:
         service.inactivity_timeout = timedelta(milliseconds=int(os.environ["INACTIVITY_MS"]))
 
-app = restate.app(SERVICES)
+app = offer.capped(restate.app(SERVICES))
