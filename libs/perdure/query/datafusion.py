@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any, Final
 
 from perdure.query.batches import batches_of
+from perdure.query.json_functions import json_functions, uses_json, with_json_calls
 from perdure.query.plans import Place, wanted_of
 from perdure.query.postgres.catalogue import CATALOGUE, CATALOGUE_SCHEMAS, rows_of
 from perdure.query.postgres.dialect import rewritten
@@ -104,7 +105,7 @@ class DataFusion:
         return Plan(self._frame(sql, None if parameters is None else _numbered(parameters), dialect, providers))
 
     def _frame(self, sql: str, parameters: dict[str, object] | None, dialect: Dialect, schemas: Mapping[str, _Recorder]) -> Any:
-        text = rewritten(sql) if dialect.is_postgres else sql
+        text = with_json_calls(rewritten(sql) if dialect.is_postgres else sql)
         words = set(_WORD.findall(text.lower())) if dialect.is_postgres else set[str]()
         context = self._context(dialect, has_own_catalogue=bool(words & CATALOGUE_SCHEMAS))
         catalogue = context.catalog(_CATALOGUE)
@@ -115,6 +116,9 @@ class DataFusion:
                 catalogue.register_schema(schema, _Recorder(tables))
         if not words.isdisjoint(FUNCTIONS):
             for function in _postgres_functions():
+                context.register_udf(function)
+        if uses_json(text):
+            for function in _json_functions():
                 context.register_udf(function)
         return context.sql_with_options(text, self._options, parameters)
 
@@ -150,6 +154,11 @@ def _postgres_catalogue() -> dict[str, dict[str, Any]]:
             rows = [defaults | row for row in rows_of(schema, name)]
             found[schema][name] = _provider([pa.RecordBatch.from_pylist(rows, schema=types)])
     return found
+
+
+@cache
+def _json_functions() -> list[Any]:
+    return json_functions(_datafusion.udf)
 
 
 @cache

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from perdure.query.catalogue import SCHEMAS
 from perdure.query.datafusion import DataFusion
 from perdure.query.postgres.dialect import rewritten
-from perdure.query.postgres.tokens import nested, text_of
+from perdure.query.tokens import nested, text_of
 from perdure.query.wire import Dialect
 
 ENGINE = DataFusion(SCHEMAS, {}, memory_bytes_max=1 << 26)

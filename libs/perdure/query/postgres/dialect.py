@@ -11,16 +11,9 @@ import msgspec
 
 from perdure.query.postgres.catalogue import CATALOGUE_TABLES, EMPTY_TABLES
 from perdure.query.postgres.functions import BY_ARITY, FUNCTIONS
-from perdure.query.postgres.tokens import Group, Node, Token, nested, text_of
+from perdure.query.tokens import NO_OPERANDS, Group, Node, Token, nested, take_operand, text_of
 
 _WORD_KINDS: Final = frozenset({"word", "name"})
-_OPERANDS: Final = frozenset({"word", "name", "string", "number", "parameter", "atom"})
-_NO_OPERANDS: Final = frozenset(
-    {
-        *("select", "from", "where", "and", "or", "not", "in", "on", "join", "as", "case", "when", "then", "else", "end", "is"),
-        *("between", "like", "ilike", "any", "all", "exists", "union", "by", "having", "limit"),
-    }
-)
 _FUNCTION_SCHEMAS: Final = frozenset({"pg_catalog", "information_schema"})
 _CALLED_WITHOUT_PARENTHESES: Final = frozenset({"current_user", "session_user", "current_catalog", "current_schema"})
 _AGGREGATES: Final = frozenset({"count", "max", "min", "sum", "array_agg", "string_agg", "bool_and", "bool_or", "first_value"})
@@ -141,7 +134,7 @@ def _ends_with_group(out: list[Node]) -> bool:
     if not out or not isinstance(out[-1], Group) or out[-1].opening.text != "(":
         return False
     before = out[-2] if len(out) > 1 else None
-    return not isinstance(before, Token) or before.kind not in _WORD_KINDS or before.lower in _NO_OPERANDS
+    return not isinstance(before, Token) or before.kind not in _WORD_KINDS or before.lower in NO_OPERANDS
 
 
 def _ends_with_unnest(out: list[Node]) -> bool:
@@ -189,7 +182,7 @@ def _cast(nodes: list[Node], at: int, out: list[Node]) -> int:
         type_text += text_of([nodes[end]])
         end += 1
     is_array = "[" in type_text
-    before, operand = _take_operand(out)
+    before, operand = take_operand(out)
     out.append(Token("atom", _converted(operand, name, type_text, is_array=is_array), before))
     return end - at
 
@@ -198,26 +191,6 @@ def _continues_type(name: str, node: Node) -> bool:
     if isinstance(node, Group):
         return True
     return node.lower in _TWO_WORDS.get(name, ()) or (name in {"timestamp", "time"} and node.lower in {"time", "zone"})
-
-
-def _take_operand(out: list[Node]) -> tuple[str, str]:
-    """Take the expression at the end of `out`: a name, a literal, a call, or what stands in parentheses. Return blanks, text."""
-    start = len(out)
-    while start:
-        node = out[start - 1]
-        if isinstance(node, Token) and node.kind not in _OPERANDS and node.text != ".":
-            break
-        follows = out[start] if start < len(out) else None
-        if isinstance(node, Token) and node.lower in _NO_OPERANDS and node.kind == "word":
-            break
-        if follows is not None and not isinstance(follows, Group) and not _is_text(follows, ".") and not _is_text(node, "."):
-            break
-        start -= 1
-    taken = out[start:]
-    del out[start:]
-    text = text_of(taken)
-    stripped = text.lstrip()
-    return text[: len(text) - len(stripped)], stripped
 
 
 def _cast_called(content: list[Node]) -> str | None:

@@ -21,6 +21,14 @@ _TOKEN: Final = re.compile(
 )
 
 OPENING: Final = {"(": ")", "[": "]"}
+_OPERANDS: Final = frozenset({"word", "name", "string", "number", "parameter", "atom"})
+NO_OPERANDS: Final = frozenset(
+    {
+        *("select", "from", "where", "and", "or", "not", "in", "on", "join", "as", "case", "when", "then", "else", "end", "is"),
+        *("between", "like", "ilike", "any", "all", "exists", "union", "by", "having", "limit"),
+    }
+)
+"""Words that are no names."""
 
 
 class Token(msgspec.Struct, frozen=True):
@@ -94,3 +102,27 @@ def _text(node: Node) -> str:
     if isinstance(node, Token):
         return node.before + node.text
     return node.opening.before + node.opening.text + text_of(node.content) + node.closing
+
+
+def take_operand(out: list[Node]) -> tuple[str, str]:
+    """Take the expression at the end of `out`: a name, a literal, a call, or what stands in parentheses. Return blanks, text."""
+    start = len(out)
+    while start:
+        node = out[start - 1]
+        if isinstance(node, Token) and node.kind not in _OPERANDS and node.text != ".":
+            break
+        follows = out[start] if start < len(out) else None
+        if isinstance(node, Token) and node.lower in NO_OPERANDS and node.kind == "word":
+            break
+        if follows is not None and not isinstance(follows, Group) and not _is_dot(follows) and not _is_dot(node):
+            break
+        start -= 1
+    taken = out[start:]
+    del out[start:]
+    text = text_of(taken)
+    stripped = text.lstrip()
+    return text[: len(text) - len(stripped)], stripped
+
+
+def _is_dot(node: Node) -> bool:
+    return isinstance(node, Token) and node.text == "."
