@@ -130,7 +130,7 @@ def test_the_registry_is_there(sql: Sql) -> None:
         services = connection.execute("SELECT name, revision, public, ty FROM sys_service ORDER BY name").fetchall()
         deployments = connection.execute("SELECT id, ty, endpoint, services FROM sys_deployment").fetchall()
     assert services == [("Counter", 1, False, "virtual_object"), ("Greeter", 1, True, "service")]
-    assert deployments == [("dp_1a", "http", "http://h:9080", ["Counter", "Greeter"])]
+    assert deployments == [("dp_1a", "http", "http://h:9080/", ["Counter", "Greeter"])]
 
 
 def test_suspended_invocations_tell_what_they_wait_for(sql: Sql) -> None:

@@ -16,6 +16,11 @@ def _scan_deployments(snapshot: Snapshot, wanted: Wanted) -> Iterator[Deployment
     return iter(snapshot.schema.deployments.values())
 
 
+def _with_path(url: str) -> str:
+    """Return a URL as the real server shows it: one without a path has the path `/`."""
+    return url if "/" in url.partition("://")[2] else f"{url}/"
+
+
 SYS_SERVICE: Final = Table[Service](
     "sys_service",
     (
@@ -33,7 +38,7 @@ SYS_DEPLOYMENT: Final = Table[Deployment](
     (
         Column("id", ColumnType.TEXT, lambda deployment: deployment.id),
         Column("ty", ColumnType.TEXT, lambda deployment: "http" if deployment.lambda_arn is None else "lambda"),
-        Column("endpoint", ColumnType.TEXT, lambda deployment: deployment.lambda_arn or deployment.url),
+        Column("endpoint", ColumnType.TEXT, lambda deployment: deployment.lambda_arn or _with_path(deployment.url)),
         Column("created_at", ColumnType.TIMESTAMP, lambda deployment: deployment.created_at_ms),
         Column("min_service_protocol_version", ColumnType.U32, lambda deployment: deployment.protocol_version_min),
         Column("max_service_protocol_version", ColumnType.U32, lambda deployment: deployment.protocol_version_max),

@@ -1,5 +1,6 @@
 """How records look as text and JSON. Source: shared/spec/sql.md, section 3."""
 
+from http import HTTPStatus
 from typing import Any, Final
 
 import msgspec
@@ -8,7 +9,7 @@ from perdure.model.journal import Combinator, Future
 from perdure.model.result import Failure
 from perdure.model.target import HandlerType, Target
 
-_PHRASES: Final = {400: "Bad request", 500: "Internal"}
+_PHRASES: Final = {status.value: status.phrase for status in HTTPStatus} | {400: "Bad request", 500: "Internal"}
 _COMBINATORS: Final = {
     Combinator.UNKNOWN: "Unknown",
     Combinator.FIRST_COMPLETED: "FirstCompleted",
