@@ -44,13 +44,16 @@ ADMIN_HEAD: Final = """\
 Written by `make docs` from the description that `GET /openapi` gives; change the code instead.
 
 Every path of the admin process (port 9070), with and without a version before it (`/v2`, `/v3`, `/v4`). *Known* says where clients know
-it from: restate-server 1.7 (`1.7`), or this server alone (`own`). `GET /openapi` itself and `/internal/…`, which pages and the command
-line ask for, are not described.
+it from: restate-server 1.7 (`1.7`), the releases of spring 2024 (`0.8`), or this server alone (`own`). `GET /openapi` itself and
+`/internal/…`, which pages and the command line ask for, are not described.
 
 | path | method | does | known | answers | refusals |
 |---|---|---|---|---|---|
 """
-_OWN: Final = frozenset({"get_deployment_usage", "pause_subscription", "resume_subscription"})
+_KNOWN: Final = {
+    **dict.fromkeys(("get_deployment_usage", "pause_subscription", "resume_subscription"), "own"),
+    **dict.fromkeys(("list_methods", "get_method", "get_service_descriptors", "get_deployment_descriptors"), "0.8"),
+}
 
 
 def admin_page() -> str:
@@ -65,7 +68,7 @@ def _admin_rows() -> Iterator[str]:
                 continue
             statuses = sorted(described["responses"])
             good, bad = [", ".join(each for each in statuses if (each < "400") is is_good) for is_good in (True, False)]
-            known = "own" if described["operationId"] in _OWN else "1.7"
+            known = _KNOWN.get(described["operationId"], "1.7")
             yield f"| `{path}` | {method.upper()} | {described['summary']} | {known} | {good} | {bad} |"
 
 

@@ -7,6 +7,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp
 
 from perdure.base.errors import PerdureError
+from services.admin.access import BearerToken
 from services.admin.batches import batch_operation
 from services.admin.context import AdminContext
 from services.admin.deployments import (
@@ -27,6 +28,7 @@ from services.admin.kafka_clusters import (
 from services.admin.meta import get_cluster_health, get_health, get_openapi, get_version
 from services.admin.query import post_query
 from services.admin.routing import VersionPrefix, resource
+from services.admin.seed_era import get_deployment_descriptors, get_method, get_service_descriptors, list_methods
 from services.admin.services import get_handler, get_service, get_service_openapi, list_handlers, list_services, patch_service
 from services.admin.state import modify_state
 from services.admin.subscriptions import (
@@ -51,10 +53,14 @@ ROUTES = [
     resource("/deployments", GET=list_deployments, POST=register_deployment),
     resource("/deployments/{deployment}", GET=get_deployment, DELETE=delete_deployment, PATCH=patch_deployment, PUT=put_deployment),
     resource("/deployments/{deployment}/usage", GET=get_usage),
+    resource("/deployments/{deployment}/descriptors", GET=get_deployment_descriptors),
     resource("/services", GET=list_services),
     resource("/services/{service}", GET=get_service, PATCH=patch_service),
     resource("/services/{service}/openapi", GET=get_service_openapi),
     resource("/services/{service}/state", POST=modify_state),
+    resource("/services/{service}/methods", GET=list_methods),
+    resource("/services/{service}/methods/{method}", GET=get_method),
+    resource("/services/{service}/descriptors", GET=get_service_descriptors),
     resource("/services/{service}/handlers", GET=list_handlers),
     resource("/services/{service}/handlers/{handler}", GET=get_handler),
     resource("/invocations/{invocation_id}", DELETE=delete_invocation),
@@ -75,8 +81,8 @@ ROUTES = [
 ]
 
 
-def build_api(context: AdminContext) -> ASGIApp:
-    """Return the ASGI application over what is handed in."""
+def build_api(context: AdminContext, *, auth_token: str = "") -> ASGIApp:
+    """Return the ASGI application over what is handed in; with a token for those only who bring it."""
     app = Starlette(
         routes=ROUTES,
         middleware=[Middleware(GZipMiddleware, minimum_size=COMPRESSED_BYTES_MIN, compresslevel=1)],
@@ -89,4 +95,4 @@ def build_api(context: AdminContext) -> ASGIApp:
     )
     app.router.redirect_slashes = False
     app.state.context = context
-    return VersionPrefix(app)
+    return VersionPrefix(BearerToken(app, auth_token) if auth_token else app)

@@ -1,6 +1,7 @@
 """The admin process: wiring."""
 
 import asyncio
+import ipaddress
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Final
@@ -61,6 +62,9 @@ async def serve(runtime: Runtime[AdminConfig]) -> None:
             random=runtime.random,
         )
 
+    if not config.auth_token and not is_loopback(config.bind):
+        runtime.log.warning("api_is_open", bind=config.bind, hint="whoever reaches this address may do everything; set auth_token")
+
     def on_listening(address: str) -> None:
         runtime.heartbeat_source = lambda: HeartbeatFacts(address=address)
         runtime.log.info("listening", address=address)
@@ -86,7 +90,7 @@ async def serve(runtime: Runtime[AdminConfig]) -> None:
     )
     try:
         await serve_asgi(
-            build_api(context),
+            build_api(context, auth_token=config.auth_token),
             bind=config.bind,
             port=config.port,
             stopping=runtime.stopping,
@@ -100,6 +104,14 @@ async def serve(runtime: Runtime[AdminConfig]) -> None:
 def failures_of(invokers: Sequence[Heartbeat]) -> dict[str, str]:
     """Return the subscriptions that some invoker cannot read, and why."""
     return {name: reason for heartbeat in invokers for name, reason in heartbeat.subscription_failures.items()}
+
+
+def is_loopback(bind: str) -> bool:
+    """Return whether an address to listen on is reached from this machine only; a name that is not known to be, is not."""
+    try:
+        return ipaddress.ip_address(bind.strip("[]")).is_loopback
+    except ValueError:
+        return bind == "localhost"
 
 
 def ingress_url(ingresses: Sequence[Heartbeat]) -> str | None:

@@ -15,3 +15,6 @@ class AdminConfig(CommonConfig, frozen=True, kw_only=True):
     advertised_ingress: Annotated[
         str, msgspec.Meta(description="URL of the ingress that clients are told; empty: where an ingress listens")
     ] = ""
+    auth_token: Annotated[
+        str, msgspec.Meta(description="bearer token that every request but `GET /health` has to bring; empty: none is asked for")
+    ] = ""

@@ -20,7 +20,7 @@ from services.admin.bodies import HttpRegistration, LambdaRegistration, check_ar
 from services.admin.context import AdminContext, context_of
 from services.admin.errors import AddressTaken, AlreadyExists, NotFound, NotSupported, json_response
 from services.admin.paths import deployment_id_of
-from services.admin.routing import api_version
+from services.admin.routing import api_version, names_a_version
 from services.admin.usage import usage_of
 from services.admin.views import deployment_detail_view, deployment_list_view, registration_view
 
@@ -71,23 +71,28 @@ async def register_deployment(request: Request) -> Response:
     elif body.auth is not None:
         raise NotSupported("Authentication at a deployment (`auth`) is not supported yet")
     is_version_2 = api_version(request) == 2
-    is_forced = is_version_2 if body.force is None else body.force
-    registration = await _register(context, body, is_forced=is_forced)
-    if is_version_2 and registration.outcome is RegistrationOutcome.UNCHANGED:
-        conflict = AddressTaken if registration.deployment.descriptor_set else AlreadyExists
+    registration = await _register(context, body, is_version_2=is_version_2, names_a_version=names_a_version(request))
+    is_of_seed = bool(registration.deployment.descriptor_set)
+    if registration.outcome is RegistrationOutcome.UNCHANGED and (is_version_2 or (is_of_seed and not names_a_version(request))):
+        conflict = AddressTaken if is_of_seed else AlreadyExists
         raise conflict(f"Conflict: deployment {registration.deployment.id} already exists")
-    is_created = registration.outcome is RegistrationOutcome.NEW or is_version_2
+    is_overwritten = registration.outcome is RegistrationOutcome.OVERWRITTEN
+    is_created = registration.outcome is RegistrationOutcome.NEW or is_version_2 or (is_of_seed and is_overwritten)
     headers = {"location": f"deployments/{registration.deployment.id}"}
     return json_response(201 if is_created else 200, registration_view(registration, context.defaults), headers)
 
 
-async def _register(context: AdminContext, body: HttpRegistration | LambdaRegistration, *, is_forced: bool) -> Registration:
+async def _register(
+    context: AdminContext, body: HttpRegistration | LambdaRegistration, *, is_version_2: bool, names_a_version: bool
+) -> Registration:
     if isinstance(body, HttpRegistration):
         url, arn, role_arn, use_http_11 = body.uri, None, None, body.use_http_11
     else:
         url, arn, role_arn, use_http_11 = body.arn, body.arn, body.assume_role_arn, False
     schema = await context.schema()
     present = same_endpoint(schema, url, lambda_arn=arn)
+    is_of_seed = present is not None and bool(present.descriptor_set)
+    is_forced = (is_version_2 or (is_of_seed and not names_a_version)) if body.force is None else body.force
     if present is not None and not is_forced:
         return unchanged(schema, present)
     headers = body.additional_headers or {}

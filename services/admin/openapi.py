@@ -3,7 +3,7 @@
 Source: shared/spec/admin.md, sections 2 to 5.
 """
 
-from services.admin.openapi_parts import Answer, item, json_content, operation, query
+from services.admin.openapi_parts import Answer, binary_operation, item, json_content, operation, query
 from services.admin.openapi_schemas import SCHEMAS, Document
 
 
@@ -76,6 +76,10 @@ def _deployment_paths() -> Document:
                 errors=("400", "404", "503"),
             ),
         ),
+        "/deployments/{deployment}/descriptors": item(
+            "deployment",
+            get=binary_operation("get_deployment_descriptors", "Give the descriptors of protobuf services", errors=("400", "404")),
+        ),
     }
 
 
@@ -105,6 +109,15 @@ def _service_paths() -> Document:
                 errors=("404", "503"),
                 body="ModifyServiceState",
             ),
+        ),
+        "/services/{service}/methods": item(
+            "service", get=operation("list_methods", "List the methods of a protobuf service", {"200": ("All", "Methods")}, errors=("404",))
+        ),
+        "/services/{service}/methods/{method}": item(
+            "service", "method", get=operation("get_method", "Show a method", {"200": ("The method", "Method")}, errors=("404",))
+        ),
+        "/services/{service}/descriptors": item(
+            "service", get=binary_operation("get_service_descriptors", "Give the files that define a protobuf service", errors=("404",))
         ),
         "/services/{service}/handlers": item(
             "service", get=operation("list_handlers", "List handlers", {"200": ("All handlers", "Handlers")}, errors=("404",))

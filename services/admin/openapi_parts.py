@@ -53,6 +53,13 @@ def operation(
     return described
 
 
+def binary_operation(operation_id: str, summary: str, *, errors: tuple[str, ...]) -> Document:
+    """Return an operation that answers with a protobuf message."""
+    described = operation(operation_id, summary, {"200": "The message"}, errors=errors)
+    described["responses"]["200"]["content"] = {"application/x-protobuf": {}}
+    return described
+
+
 def _answer(answer: Answer) -> Document:
     return {"description": answer} if isinstance(answer, str) else {"description": answer[0], "content": json_content(answer[1])}
 

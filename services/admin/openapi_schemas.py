@@ -142,6 +142,8 @@ SCHEMAS: Final[Document] = {
         abort_timeout=_DURATION,
         enable_lazy_state=_FLAG,
         retry_policy=_RETRY_POLICY,
+        instance_type={"enum": ["Keyed", "Unkeyed", "Singleton"]},
+        methods=_list(_ref("Method")),
         info=_INFO,
     ),
     "ModifyService": _object(
@@ -168,6 +170,8 @@ SCHEMAS: Final[Document] = {
         version=_optional(_TEXT),
         new_state={"type": "object", "additionalProperties": {"oneOf": [_TEXT, _list({"type": "integer", "minimum": 0, "maximum": 255})]}},
     ),
+    "Methods": _object("methods", methods=_list(_ref("Method"))),
+    "Method": _object("name", "input_type", "output_type", name=_TEXT, input_type=_TEXT, output_type=_TEXT, key_field_number=_NUMBER),
     "Handlers": _object("handlers", handlers=_list(_ref("Handler"))),
     "Handler": _object(
         "name",

@@ -45,6 +45,11 @@ def api_version(request: Request) -> int:
     return request.scope["admin_api_version"]
 
 
+def names_a_version(request: Request) -> bool:
+    """Return whether the path began with a version; clients of the seed era know none."""
+    return request.scope["admin_names_a_version"]
+
+
 class VersionPrefix:
     """Takes the version prefix off the path, and refuses versions that are gone."""
 
@@ -66,5 +71,5 @@ class VersionPrefix:
             if version > API_VERSION_MAX:
                 return await Response(status_code=404)(scope, receive, send)
             scope = {**scope, "path": scope["path"][match.end() :]}
-        scope["admin_api_version"] = version
+        scope["admin_api_version"], scope["admin_names_a_version"] = version, match is not None
         return await self._app(scope, receive, send)

@@ -10,7 +10,7 @@ from perdure.registry.schema import Schema
 from services.admin.bodies import read_service_changes
 from services.admin.context import AdminContext, context_of
 from services.admin.errors import NotFound, json_response
-from services.admin.views import View, handler_view, service_view
+from services.admin.views import View, handler_view, seed_keys, service_view
 
 
 async def list_services(request: Request) -> Response:
@@ -73,4 +73,6 @@ def _service(request: Request, schema: Schema) -> Service:
 
 
 def _view(context: AdminContext, schema: Schema, service: Service) -> View:
-    return service_view(service, schema.deployments.get(service.deployment_id), context.defaults)
+    """Return a service as shown; once there are services of the seed era, its clients find their keys at all of them."""
+    view = service_view(service, schema.deployments.get(service.deployment_id), context.defaults)
+    return view | seed_keys(service) if any(each.descriptor_set for each in schema.deployments.values()) else view

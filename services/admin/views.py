@@ -6,7 +6,18 @@ from datetime import UTC, datetime
 from typing import Any, Final, cast
 
 from perdure.base.durations import format_duration_ms
-from perdure.model.deployment import Deployment, Handler, HandlerOptions, InputRules, OutputRules, ProtocolMode, RetryPolicy, Service
+from perdure.model.deployment import (
+    Deployment,
+    Handler,
+    HandlerOptions,
+    InputRules,
+    InstanceType,
+    OutputRules,
+    ProtobufMethod,
+    ProtocolMode,
+    RetryPolicy,
+    Service,
+)
 from perdure.model.subscription import KafkaCluster, Subscription
 from perdure.model.target import HandlerType, ServiceType
 from perdure.registry.options import ServerDefaults
@@ -129,7 +140,22 @@ def service_view(service: Service, deployment: Deployment | None, defaults: Serv
             ),
             "info": _info(options, is_request_response, "service"),
         }
+        | ({} if service.instance_type is None else seed_keys(service))
     )
+
+
+def seed_keys(service: Service) -> View:
+    """Return what clients of the seed era read of a service; of one of today what comes nearest."""
+    instance_type = service.instance_type or (InstanceType.KEYED if service.service_type.is_keyed else InstanceType.UNKEYED)
+    return {"instance_type": instance_type.value, "methods": [method_view(handler) for handler in service.handlers.values()]}
+
+
+def method_view(handler: Handler) -> View:
+    """Return a handler as a method of the seed era. Source: shared/spec/seed-era.md, section 5.2."""
+    method = handler.method or ProtobufMethod("", "")
+    key_field = method.key_field
+    view = {"name": handler.name, "input_type": method.input_type, "output_type": method.output_type, "key_field_number": key_field}
+    return _without_none(view)
 
 
 def _workflow_retention(service: Service, defaults: ServerDefaults) -> str | None:

@@ -127,7 +127,9 @@ class Admin:
 
 
 @contextlib.asynccontextmanager
-async def an_admin(directory: Path, *, bus: MemoryBus | None = None, endpoints: Endpoints | None = None) -> AsyncIterator[Admin]:
+async def an_admin(
+    directory: Path, *, bus: MemoryBus | None = None, endpoints: Endpoints | None = None, auth_token: str = ""
+) -> AsyncIterator[Admin]:
     """Start an admin on the store in `directory`."""
     bus, endpoints = bus or MemoryBus(), endpoints or Endpoints()
     store = open_embedded(str(directory / "perdure.db"))
@@ -156,7 +158,9 @@ async def an_admin(directory: Path, *, bus: MemoryBus | None = None, endpoints: 
         rows=rows,
     )
     try:
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(build_api(context)), base_url="http://admin") as http:
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(build_api(context, auth_token=auth_token)), base_url="http://admin"
+        ) as http:
             admin = Admin(http, context, bus, endpoints)
             yield admin
     finally:
