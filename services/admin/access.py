@@ -7,8 +7,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from services.admin.errors import error_response
 
-_OPEN: Final = frozenset({"/health"})
-"""What supervisors ask, and what tells nothing."""
+_OPEN: Final = frozenset({"/health", "/", "/ui"})
+_OPEN_BELOW: Final = "/ui/"
+"""What supervisors ask, and the files of the page, which asks for the token itself; none of it tells anything."""
 
 
 class BearerToken:
@@ -20,7 +21,8 @@ class BearerToken:
         self._expected = f"Bearer {token}".encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["path"] in _OPEN or self._is_brought(scope):
+        is_open = scope["path"] in _OPEN or scope["path"].startswith(_OPEN_BELOW)
+        if is_open or self._is_brought(scope):
             await self._app(scope, receive, send)
             return
         refusal = error_response(401, "this API wants `authorization: Bearer` with the token that `auth_token` sets", None)

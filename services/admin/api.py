@@ -26,6 +26,7 @@ from services.admin.kafka_clusters import (
     patch_kafka_cluster,
 )
 from services.admin.meta import get_cluster_health, get_health, get_openapi, get_version
+from services.admin.page import page_routes
 from services.admin.query import post_query
 from services.admin.routing import VersionPrefix, resource
 from services.admin.seed_era import get_deployment_descriptors, get_method, get_service_descriptors, list_methods
@@ -81,10 +82,10 @@ ROUTES = [
 ]
 
 
-def build_api(context: AdminContext, *, auth_token: str = "") -> ASGIApp:
+def build_api(context: AdminContext, *, auth_token: str = "", has_page: bool = True) -> ASGIApp:
     """Return the ASGI application over what is handed in; with a token for those only who bring it."""
     app = Starlette(
-        routes=ROUTES,
+        routes=ROUTES + (page_routes() if has_page else []),
         middleware=[Middleware(GZipMiddleware, minimum_size=COMPRESSED_BYTES_MIN, compresslevel=1)],
         exception_handlers={
             PerdureError: on_perdure_error,

@@ -90,7 +90,7 @@ async def serve(runtime: Runtime[AdminConfig]) -> None:
     )
     try:
         await serve_asgi(
-            build_api(context, auth_token=config.auth_token),
+            build_api(context, auth_token=config.auth_token, has_page=not config.disable_web_ui),
             bind=config.bind,
             port=config.port,
             stopping=runtime.stopping,

@@ -18,3 +18,4 @@ class AdminConfig(CommonConfig, frozen=True, kw_only=True):
     auth_token: Annotated[
         str, msgspec.Meta(description="bearer token that every request but `GET /health` has to bring; empty: none is asked for")
     ] = ""
+    disable_web_ui: Annotated[bool, msgspec.Meta(description="whether to serve no web page")] = False

@@ -10,7 +10,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from perdure.codec.descriptors.keys import encode_varint
-from perdure.codec.descriptors.pool import Descriptors
 from perdure.model.deployment import Deployment, Service
 from services.admin.context import context_of
 from services.admin.errors import NotFound, json_response
@@ -40,6 +39,8 @@ async def get_method(request: Request) -> Response:
 
 async def get_service_descriptors(request: Request) -> Response:
     """`GET /services/{service}/descriptors`: its file and all that this imports, named by deployment as reflection names them."""
+    from perdure.codec.descriptors.pool import Descriptors  # protobuf, which only these clients want
+
     service, deployment = await _protobuf_service(request)
     descriptors = Descriptors(deployment.descriptor_set)
     body = bytearray()

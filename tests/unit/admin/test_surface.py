@@ -58,7 +58,7 @@ def test_clients_are_told_of_an_ingress_that_listens(addresses: list[str], url: 
         ("GET /nothing", 404, None),
         ("GET /services/", 404, None),
         ("GET /v5/version", 404, None),
-        ("GET /v2/", 404, None),
+        ("GET /v2/x", 404, None),
         ("POST /services", 405, "GET,HEAD"),
         ("PUT /health", 405, "GET,HEAD"),
         ("GET /invocations/x", 405, "DELETE"),
