@@ -29,6 +29,7 @@ from perdure.bus.messages import (
     decoder_of,
     encode,
 )
+from perdure.bus.owners import Owners
 from perdure.bus.subjects import Subjects
 from services.admin.errors import RoutingFailed
 
@@ -42,11 +43,6 @@ _log = structlog.get_logger()
 _announcements: Final = decoder_of(Announcement)
 _heartbeats: Final = decoder_of(Heartbeat)
 _replies: Final = decoder_of(OwnerReplies)
-
-
-class _Owner(msgspec.Struct, frozen=True):
-    invoker_id: str
-    epoch: int
 
 
 class _Pending(msgspec.Struct, frozen=True):
@@ -63,7 +59,7 @@ class OwnerClient:
         self._subjects = subjects
         self._reply_subject = subjects.replies(process_id)
         self._partitions = partitions
-        self._owners: dict[int, _Owner] = {}
+        self._owners = Owners(partitions)
         self._news = asyncio.Event()
         self._pending: dict[int, _Pending] = {}
         """request id -> who was asked"""
@@ -123,21 +119,20 @@ class OwnerClient:
                         raise RoutingFailed(f"the owner of partition {partition} has too much to do")
                     if answer is not None:
                         return answer
-                    if self._owners.get(partition) == owner:
-                        del self._owners[partition]  # the next announcement or heartbeat tells who it is
+                    self._owners.disown(partition, owner)
         except TimeoutError:
             raise RoutingFailed(f"no owner of partition {partition} answered within {ANSWER_TIMEOUT_S:g} s") from None
 
-    async def _owner_of(self, partition: int) -> _Owner:
+    async def _owner_of(self, partition: int) -> str:
         """Wait until somebody is known to own the partition."""
-        while (owner := self._owners.get(partition)) is None:
+        while (owner := self._owners.owner_of(partition)) is None:
             self._news.clear()
             await self._news.wait()
         return owner
 
-    async def _ask(self, owner: _Owner, request: Operate | OperateMany | MutateState) -> _Answer | None:
+    async def _ask(self, owner: str, request: Operate | OperateMany | MutateState) -> _Answer | None:
         """Return what the owner answers, None if it owns the partition no more or is gone."""
-        pending = _Pending(self._subjects.owner(owner.invoker_id), asyncio.get_running_loop().create_future())
+        pending = _Pending(self._subjects.owner(owner), asyncio.get_running_loop().create_future())
         self._pending[request.request_id] = pending
         try:
             message = OwnerRequests(VERSION, self._reply_subject, [request])
@@ -166,21 +161,12 @@ class OwnerClient:
 
     def _on_announcement(self, payload: bytes, reply: str) -> None:
         for message in _decoded(_announcements, payload):
-            for partition in message.partitions:
-                owner = _Owner(message.invoker_id, message.epoch_by_partition.get(partition, 0))
-                known = self._owners.get(partition)
-                if known is None or known.epoch <= owner.epoch:
-                    self._owners[partition] = owner
+            self._owners.announced(message)
             self._news.set()
 
     def _on_heartbeat(self, payload: bytes, reply: str) -> None:
-        """Heartbeats have no epochs: they only fill gaps, and say who leaves."""
         for message in _decoded(_heartbeats, payload):
-            if message.is_leaving:
-                self._owners = {number: owner for number, owner in self._owners.items() if owner.invoker_id != message.process_id}
-                continue
-            for partition in message.partitions:
-                self._owners.setdefault(partition, _Owner(message.process_id, -1))
+            self._owners.beat(message)
             self._news.set()
 
 

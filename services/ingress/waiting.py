@@ -21,8 +21,8 @@ import msgspec
 from perdure.base.ids import partition_of
 from perdure.bus import messages
 from perdure.bus.interface import Bus, Subscription
+from perdure.bus.owners import Owners
 from perdure.bus.subjects import Subjects
-from services.ingress.owners import Owners
 
 MESSAGE_BYTES_MAX: Final = 900_000
 """A batch is cut beyond this; NATS takes 1 MiB by default."""

@@ -1,7 +1,7 @@
 """Who owns which partition, by announcements and heartbeats."""
 
 from perdure.bus.messages import VERSION, Announcement, Heartbeat
-from services.ingress.owners import Owners
+from perdure.bus.owners import Owners
 
 
 def announcement(invoker_id: str, partitions: list[int], epoch: int) -> Announcement:
@@ -54,6 +54,16 @@ def test_a_heartbeat_fills_gaps_only() -> None:
     owners.announced(announcement("a", [0], 1))
     assert owners.beat(heartbeat("b", [0, 1])) == [1]
     assert (owners.owner_of(0), owners.owner_of(1)) == ("a", "b")
+
+
+def test_whoever_refuses_a_partition_does_not_own_it_until_it_says_so_again() -> None:
+    owners = Owners(2)
+    owners.announced(announcement("a", [0, 1], 1))
+    owners.disown(0, "b")
+    assert owners.owner_of(0) == "a"
+    owners.disown(0, "a")
+    assert (owners.owner_of(0), owners.owner_of(1)) == (None, "a")
+    assert owners.announced(announcement("a", [0], 1)) == [0]
 
 
 def test_a_leaving_invoker_owns_nothing() -> None:

@@ -52,6 +52,11 @@ class Owners:
                 changed.append(partition)
         return changed
 
+    def disown(self, partition: int, invoker_id: str) -> None:
+        """Take a refusal: the invoker does not own the partition (any more). The next announcement or heartbeat tells who does."""
+        if self.owner_of(partition) == invoker_id:
+            self._known[partition] = None
+
     def forget(self, invoker_id: str) -> None:
         """Drop an invoker that nobody hears any more; the epochs stay known."""
         for partition, ownership in enumerate(self._known):
