@@ -42,7 +42,7 @@ class HttpDeploymentClient:
     def open(self, deployment: Deployment, method: str, path: str, headers: HeaderList, receiver: Receiver) -> Exchange:
         """Start a request to `deployment.url` + `path`; connects in the background, never blocks, never raises.
 
-        `headers` are the protocol's; the deployment's additional headers are added here and win.
+        `headers` are the protocol's; additional headers of the deployment and of the server are added here and win.
         """
         route = self._routes.get((deployment.url, deployment.http_version))
         if route is None:
@@ -51,7 +51,8 @@ class HttpDeploymentClient:
             except (ValueError, OSError) as error:
                 return _Refused(receiver, f"{deployment.url} cannot be reached: {error}")
         signature = () if self._identity is None else self._identity.headers(path, key_in(headers))
-        encoded = encode_headers(route.authority, headers, deployment.additional_headers, signature)
+        additional = deployment.additional_headers | self._settings.additional_headers
+        encoded = encode_headers(route.authority, headers, additional, signature)
         target = route.address.target(path).encode()
         pool = route.pool
         if isinstance(pool, Http2Pool):

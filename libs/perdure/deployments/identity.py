@@ -18,11 +18,11 @@ from perdure.deployments.interface import HeaderList
 SETTING: Final = "request_identity_private_key_pem_file"
 
 SCHEME: Final = "v1"
-LEEWAY_S: Final = 60
+EXPIRATION_MS_DEFAULT: Final = 60_000
 """A token counts from so long before it was made until so long after."""
 
 REUSE_MS_MAX: Final = 10_000
-"""A token is used again for so long: 20 us -> 0.2 us per request."""
+"""A token is used again for so long, or for half of the time for which it counts: 20 us -> 0.2 us per request."""
 TOKENS_MAX: Final = 4_096
 """Tokens of different paths and keys that are kept; all are forgotten when there are more."""
 
@@ -36,9 +36,14 @@ class RequestIdentity:
     Args:
         sign: Returns the Ed25519 signature of bytes.
         public_key: The 32 raw bytes that endpoints verify with.
+        expiration_ms: A token counts from so long before it was made until so long after; whole seconds.
     """
 
-    def __init__(self, sign: Callable[[bytes], bytes], public_key: bytes, clock: Clock) -> None:
+    def __init__(
+        self, sign: Callable[[bytes], bytes], public_key: bytes, clock: Clock, *, expiration_ms: int = EXPIRATION_MS_DEFAULT
+    ) -> None:
+        self._leeway_s = max(1, expiration_ms // 1_000)
+        self._reuse_ms_max = min(REUSE_MS_MAX, self._leeway_s * 1_000 // 2)
         self._sign = sign
         self._clock = clock
         self.key_id = f"publickeyv1_{base58(public_key)}"
@@ -54,7 +59,7 @@ class RequestIdentity:
             key: The key of the object or workflow; None where the target has none.
         """
         now_ms = self._clock.now_ms()
-        if not 0 <= now_ms - self._kept_since_ms < REUSE_MS_MAX or len(self._kept) >= TOKENS_MAX:
+        if not 0 <= now_ms - self._kept_since_ms < self._reuse_ms_max or len(self._kept) >= TOKENS_MAX:
             self._kept.clear()
             self._kept_since_ms = now_ms
         headers = self._kept.get((path, key))
@@ -64,14 +69,14 @@ class RequestIdentity:
         return headers
 
     def _token(self, path: str, key: str | None, now_s: int) -> str:
-        claims: dict[str, str | int] = {"aud": path, "iat": now_s, "nbf": now_s - LEEWAY_S, "exp": now_s + LEEWAY_S}
+        claims: dict[str, str | int] = {"aud": path, "iat": now_s, "nbf": now_s - self._leeway_s, "exp": now_s + self._leeway_s}
         if key is not None:
             claims["sub"] = key
         signed = self._head + _base64url(msgspec.json.encode(claims))
         return (signed + b"." + _base64url(self._sign(signed))).decode()
 
 
-def load_identity(path: str, clock: Clock) -> RequestIdentity:
+def load_identity(path: str, clock: Clock, *, expiration_ms: int = EXPIRATION_MS_DEFAULT) -> RequestIdentity:
     """Read the private key from a PEM file.
 
     Raises:
@@ -92,7 +97,7 @@ def load_identity(path: str, clock: Clock) -> RequestIdentity:
         raise ConfigurationError(f"{SETTING} {path}: no private key that can be read: {error}") from None
     if not isinstance(key, Ed25519PrivateKey):
         raise ConfigurationError(f"{SETTING} {path}: the private key is not an Ed25519 key")
-    return RequestIdentity(key.sign, key.public_key().public_bytes_raw(), clock)
+    return RequestIdentity(key.sign, key.public_key().public_bytes_raw(), clock, expiration_ms=expiration_ms)
 
 
 def base58(data: bytes) -> str:

@@ -76,7 +76,7 @@ class DeploymentClient(Protocol):
     def open(self, deployment: Deployment, method: str, path: str, headers: HeaderList, receiver: Receiver) -> Exchange:
         """Start a request to `deployment.url` + `path`; connects in the background, never blocks, never raises.
 
-        `headers` are the protocol's; the deployment's additional headers are added here and win.
+        `headers` are the protocol's; additional headers of the deployment and of the server are added here and win.
         """
         ...
 

@@ -62,7 +62,7 @@ def open_client(config: CommonConfig, clock: Clock) -> EveryDeploymentClient:
         ConfigurationError: A key or certificate file is not what it must be.
     """
     key_file = config.request_identity_private_key_pem_file
-    identity = load_identity(key_file, clock) if key_file else None
+    identity = load_identity(key_file, clock, expiration_ms=config.request_identity_expiration) if key_file else None
     if identity is not None:
         log.info("request_identity", public_key=identity.key_id)
     if config.deployment_ca_file:
@@ -71,6 +71,7 @@ def open_client(config: CommonConfig, clock: Clock) -> EveryDeploymentClient:
         ca_file=config.deployment_ca_file or None,
         assume_role_external_id=config.assume_role_external_id or os.environ.get("AWS_EXTERNAL_ID", ""),
         request_compression_bytes_min=config.request_compression_threshold,
+        additional_headers=config.additional_request_headers,
     )
     return EveryDeploymentClient(settings, identity)
 

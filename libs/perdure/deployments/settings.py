@@ -34,3 +34,5 @@ class ClientSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Shown to AWS when a role is assumed to call a Lambda function; empty for none."""
     request_compression_bytes_min: int = 4 * MIB
     """Size from which requests are compressed for Lambda functions that can read that."""
+    additional_headers: dict[str, str] = {}
+    """Go with every request and win over those of a deployment."""

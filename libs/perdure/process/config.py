@@ -68,6 +68,12 @@ class CommonConfig(msgspec.Struct, frozen=True, kw_only=True):
     request_identity_private_key_pem_file: Annotated[
         str, Meta(description="PEM file with the Ed25519 key that signs all requests to deployments; empty: they are not signed")
     ] = ""
+    request_identity_expiration: Annotated[
+        DurationMs, Meta(description="how long before and after it was made a signed token counts; at least a second")
+    ] = 60_000
+    additional_request_headers: Annotated[
+        dict[str, str], Meta(description="headers that every request to a deployment carries, over those of its registration")
+    ] = {}
     deployment_ca_file: Annotated[
         str, Meta(description="PEM file with certificates that those of deployments are checked against; empty: the system's")
     ] = ""

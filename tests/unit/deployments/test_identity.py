@@ -79,6 +79,16 @@ def test_a_token_is_used_again_for_some_seconds_and_not_longer(key_file: Path) -
     assert claims(identity.headers("/discover", None))["iat"] == clock.at_ms // 1_000
 
 
+def test_a_token_counts_as_long_as_was_wanted_and_is_not_used_to_its_end(key_file: Path) -> None:
+    clock = HandClock()
+    identity = load_identity(str(key_file), clock, expiration_ms=4_000)
+    first = identity.headers("/discover", None)
+    now_s = NOW_MS // 1_000
+    assert claims(first) == {"aud": "/discover", "iat": now_s, "nbf": now_s - 4, "exp": now_s + 4}
+    clock.at_ms += 2_000
+    assert claims(identity.headers("/discover", None))["iat"] == now_s + 2
+
+
 def test_a_clock_that_jumps_back_gets_a_fresh_token(key_file: Path) -> None:
     clock = HandClock()
     identity = load_identity(str(key_file), clock)

@@ -69,7 +69,7 @@ class LambdaClient:
     def open(self, deployment: Deployment, method: str, path: str, headers: HeaderList, receiver: Receiver) -> Exchange:
         """Start a request; the function is called when its request side is ended."""
         signature = () if self._identity is None else self._identity.headers(path, key_in(headers))
-        merged = merge_headers(headers, deployment.additional_headers, signature)
+        merged = merge_headers(headers, deployment.additional_headers | self._settings.additional_headers, signature)
         exchange = LambdaExchange(receiver, lambda body: self._call(deployment, method, path, merged, body), self._open.discard)
         self._open.add(exchange)
         return exchange
