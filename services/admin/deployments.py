@@ -74,8 +74,10 @@ async def register_deployment(request: Request) -> Response:
     registration = await _register(context, body, is_version_2=is_version_2, names_a_version=names_a_version(request))
     is_of_seed = bool(registration.deployment.descriptor_set)
     if registration.outcome is RegistrationOutcome.UNCHANGED and (is_version_2 or (is_of_seed and not names_a_version(request))):
-        conflict = AddressTaken if is_of_seed else AlreadyExists
-        raise conflict(f"Conflict: deployment {registration.deployment.id} already exists")
+        conflict = f"Conflict: deployment {registration.deployment.id} already exists"
+        if is_of_seed:
+            raise AddressTaken(f"{conflict}: register the new code at a new address, or repeat with `force`")
+        raise AlreadyExists(conflict)
     is_overwritten = registration.outcome is RegistrationOutcome.OVERWRITTEN
     is_created = registration.outcome is RegistrationOutcome.NEW or is_version_2 or (is_of_seed and is_overwritten)
     headers = {"location": f"deployments/{registration.deployment.id}"}

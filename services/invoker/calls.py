@@ -87,7 +87,7 @@ def _callee(schema: Schema, target: CallTarget) -> tuple[Service, Handler]:
 def _key(service: Service, handler: Handler, command: Call | OneWayCall, *, is_seed: bool) -> str | None:
     """Return the key of the callee: that of the target, or for a protobuf service that within the request.
 
-    Source: shared/spec/seed-era.md, 3.2; docs/reference/seed-era.md.
+    Source: shared/spec/seed-era.md, 3.2; docs/guides/protobuf-services.md.
     """
     if service.instance_type is None:
         if is_seed:

@@ -12,6 +12,7 @@ from perdure.registry.errors import InvalidService, KeyChanged, MethodsRemoved, 
 from perdure.registry.schema import Schema
 
 _KIND_NAMES: Final = {ServiceType.SERVICE: "Service", ServiceType.VIRTUAL_OBJECT: "VirtualObject", ServiceType.WORKFLOW: "Workflow"}
+_WHAT_TO_DO: Final = "keep them, rename the service, or register it with `force`"
 _RESERVED_PACKAGES: Final = ("dev.restate.", "grpc.")
 
 
@@ -63,12 +64,14 @@ def _check_methods(active: Service, service: Service) -> None:
         return
     removed = sorted(active.handlers.keys() - service.handlers.keys())
     if removed:
-        raise MethodsRemoved(f"the new revision of service '{service.name}' has no longer the methods: {', '.join(removed)}")
+        names = ", ".join(removed)
+        raise MethodsRemoved(f"the new revision of service '{service.name}' has no longer the methods {names}: {_WHAT_TO_DO}")
     for name, handler in active.handlers.items():
         before, now = _key_field(handler), _key_field(service.handlers[name])
         if before != now:
             raise KeyChanged(
-                f"the new revision of '{service.name}/{name}' takes the key from field {now}, the active one from field {before}"
+                f"the new revision of '{service.name}/{name}' takes the key from field {now}, the active one from field {before}: "
+                f"{_WHAT_TO_DO}"
             )
 
 

@@ -11,9 +11,9 @@ from perdure.codec.descriptors.building import enum_of, field_of, message_of, me
 from perdure.codec.descriptors.errors import BadMessage
 from perdure.codec.descriptors.json import from_value, parsed, to_value
 from perdure.codec.descriptors.pool import Descriptors
+from perdure.codec.rpc.failures import failure_of
 from perdure.codec.rpc.status import CallFailed, Status
 from perdure.codec.rpc.unary import Headers
-from perdure.codec.service_protocol.seed.failures import failure_of
 from perdure.model.result import Failure, Success
 from services.ingress.answers import awakeable_target
 from services.ingress.rpc import errors

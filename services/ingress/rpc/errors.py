@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import Final
 
 from perdure.codec.rpc.details import ErrorInfo
+from perdure.codec.rpc.failures import grpc_code_of
 from perdure.codec.rpc.status import CallFailed, Status
-from perdure.codec.service_protocol.seed.failures import grpc_code_of
 from perdure.model.result import Failure
 from services.ingress.refusals import Refused
 

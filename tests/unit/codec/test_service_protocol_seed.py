@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perdure.base.errors import LocalProtocolError, RemoteProtocolError
+from perdure.codec.rpc.failures import failure_of, grpc_code_of
 from perdure.codec.service_protocol.entries.types import EntryType
 from perdure.codec.service_protocol.events import AttemptEvent, CommandSent, Ended, Failed, Suspended
 from perdure.codec.service_protocol.frames import FRAME_SLACK_BYTES, HEADER, FrameTooLarge
 from perdure.codec.service_protocol.seed import messages_pb2 as wire
-from perdure.codec.service_protocol.seed.failures import failure_of, grpc_code_of
 from perdure.codec.service_protocol.seed.types import COMBINATOR, SIDE_EFFECT
 from perdure.model import journal
 from perdure.model.journal import CallTarget, CompletionType, Future

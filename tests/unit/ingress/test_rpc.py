@@ -19,8 +19,8 @@ from perdure.bus import messages
 from perdure.codec.descriptors.building import field_of, message_of
 from perdure.codec.descriptors.keys import encode_varint
 from perdure.codec.descriptors.pool import Descriptors
+from perdure.codec.rpc.failures import failure_of
 from perdure.codec.rpc.grpc import encode_message
-from perdure.codec.service_protocol.seed.failures import failure_of
 from perdure.model.deployment import (
     Deployment,
     Handler,

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from perdure.base.errors import RemoteProtocolError
+from perdure.codec.rpc.failures import failure_of, grpc_code_of
 from perdure.codec.service_protocol.entries.dialect import Decode
 from perdure.codec.service_protocol.entries.ledger import Ledger, Mark
 from perdure.codec.service_protocol.entries.types import EntryType
 from perdure.codec.service_protocol.seed import messages_pb2 as wire
-from perdure.codec.service_protocol.seed.failures import failure_of, grpc_code_of
 from perdure.model import journal
 from perdure.model.journal import CallTarget, Command
 from perdure.model.result import Failure, InvocationIdResult, Outcome, Result, StateKeys, Success, Void

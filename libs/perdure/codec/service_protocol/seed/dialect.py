@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from typing import Any, Final, cast
 
 from perdure.base.errors import LocalProtocolError
+from perdure.codec.rpc.failures import http_code_of
 from perdure.codec.service_protocol.entries.dialect import Decode, Start
 from perdure.codec.service_protocol.entries.ledger import Ledger
 from perdure.codec.service_protocol.entries.types import EntryType, encode_entry_frame
 from perdure.codec.service_protocol.frames import HEADER
 from perdure.codec.service_protocol.seed import messages_pb2 as wire
 from perdure.codec.service_protocol.seed.commands import COMPLETED, DECODERS, ENCODERS, encode_result
-from perdure.codec.service_protocol.seed.failures import http_code_of
 from perdure.codec.service_protocol.seed.types import NAMES, PROTOCOL_VERSION, name_of
 from perdure.model.journal import AttemptError, Command
 from perdure.model.result import Outcome, Result

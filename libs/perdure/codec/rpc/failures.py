@@ -1,4 +1,4 @@
-"""Failures of the seed era: gRPC codes on the wire, HTTP codes in the model.
+"""Failures of handlers of the seed era: gRPC codes on the wire, HTTP codes in the model.
 
 A failure of a handler of the era keeps its gRPC code beside the HTTP code, as metadata: nothing is lost between two such handlers.
 Source: shared/spec/seed-era.md, 4.2 and section 11, row 11.
@@ -16,7 +16,7 @@ UNKNOWN: Final = 2
 _CODE_MAX: Final = 16
 
 _HTTP_BY_GRPC: Final = (200, 408, 500, 400, 408, 404, 409, 403, 429, 412, 409, 400, 501, 500, 503, 500, 401)
-_GRPC_BY_HTTP: Final = {400: 3, 401: 16, 403: 7, 404: 5, 408: 4, 409: 10, 412: 9, 429: 8, 499: CANCELLED, 501: 12, 503: 14}
+_GRPC_BY_HTTP: Final = {400: 3, 401: 16, 403: 7, 404: 5, 408: 4, 409: 10, 412: 9, 413: 8, 429: 8, 499: CANCELLED, 501: 12, 503: 14, 504: 4}
 
 
 def failure_of(code: int, message: str) -> Failure:
