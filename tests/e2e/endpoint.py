@@ -49,6 +49,13 @@ class Endpoint:
             end(self._process, grace_s=2.0)
             self._process = None
 
+    def kill(self) -> None:
+        """Kill the process with signal 9; `start` begins a new one at the same port."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait(10)
+        self._process = None
+
     @property
     def pid(self) -> int:
         """Id of the running process."""

@@ -1,0 +1,79 @@
+"""Services on the SDK of the seed era (TypeScript 0.8.1), and how they are called: with JSON at the paths of protobuf methods."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import httpx
+import pytest
+
+from tests.e2e.endpoint import NODE, Endpoint
+from tests.e2e.processes import REPOSITORY, eventually
+from tests.e2e.suite import Suite
+
+ROOM: Final = REPOSITORY / "tests/e2e/node-seed"
+
+
+class Seed(NamedTuple):
+    """An endpoint of the era and the server that it is registered with, or will be."""
+
+    suite: Suite
+    endpoint: Endpoint
+    prefix: str
+
+    def post(self, method: str, body: Any) -> httpx.Response:
+        """Call `Service/method` of this endpoint with the JSON of its request."""
+        return self.suite.call(f"/{self.prefix}.{method}", body)
+
+    def result(self, method: str, body: Any) -> Any:
+        """Return the JSON of the response of a call that must succeed."""
+        return self.suite.result(f"/{self.prefix}.{method}", body)
+
+    def rpc(self, method: str, request: Any = None, *, key: str | None = None) -> Any:
+        """Return what a method of a router returns; None where it returns nothing."""
+        return self.result(method, rpc_request(request, key)).get("response")
+
+    def send(self, method: str, request: Any, *, key: str | None = None) -> str:
+        """Start a method of a router without waiting; return the invocation id."""
+        service, _, name = f"{self.prefix}.{method}".partition("/")
+        body = {"service": service, "method": name, "argument": rpc_request(request, key)}
+        return self.suite.result("/dev.restate.Ingress/Invoke", body)["id"]
+
+    def awakeable(self, tag: str) -> str:
+        """Wait for the id of an awakeable that a handler has told."""
+
+        def find() -> str | None:
+            return next((what for what in self.endpoint.effects(tag) if what.startswith("prom_1")), None)
+
+        return eventually(find, f"awakeable of {tag}") or ""
+
+    def resolve(self, awakeable_id: str, value: Any) -> None:
+        """Resolve an awakeable through the built-in service."""
+        assert self.suite.result("/dev.restate.Awakeables/Resolve", {"id": awakeable_id, "json_result": value}) == {}
+
+    def end(self, invocation_id: str, mode: str) -> None:
+        """Cancel or kill an invocation."""
+        answer = self.suite.http.delete(f"{self.suite.admin_url}/invocations/{invocation_id}", params={"mode": mode})
+        assert answer.status_code == 202, answer.text
+
+
+def rpc_request(request: Any, key: str | None) -> dict[str, Any]:
+    """Return the JSON of a request to a router."""
+    body: dict[str, Any] = {} if key is None else {"key": key}
+    return body if request is None else body | {"request": request}
+
+
+@contextmanager
+def serving(suite: Suite, directory: Path, prefix: str, *, edition: str = "") -> Iterator[Seed]:
+    """Serve an edition of the services under a prefix."""
+    if suite.peer:
+        pytest.skip("the real server of today does not know protobuf services")
+    if not (ROOM / "node_modules/@restatedev").exists() or not NODE.exists():
+        pytest.skip("@restatedev/restate-sdk is not installed in tests/e2e/node-seed, or node is not in tests/e2e/node")
+    endpoint = Endpoint(str(ROOM / "app.mjs"), directory, prefix=prefix, env={"EDITION": edition})
+    try:
+        endpoint.start()
+        yield Seed(suite, endpoint, prefix)
+    finally:
+        endpoint.stop()
