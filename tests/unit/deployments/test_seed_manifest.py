@@ -105,6 +105,7 @@ def a_broken_file() -> FileDescriptorProto:
     ("body", "error"),
     [
         (b"\xff\xff", BadDiscoveryResponse),
+        (a_response(a_file()).replace(b"shop.proto", b"shop.\xffroto"), BadDiscoveryResponse),
         (a_response(a_file(), mode=7), BadDiscoveryResponse),
         (a_response(a_file(), services=["shop.Other"]), ServiceUnusable),
         (a_response(a_broken_file()), ServiceUnusable),

@@ -7,7 +7,7 @@ import re
 from typing import Final
 
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
 
 from perdure.codec.descriptors.annotations import EXT_FILE, FieldAnnotation, ServiceAnnotation
 from perdure.codec.descriptors.errors import BadDescriptors, UnknownSymbol
@@ -48,6 +48,8 @@ def parse_seed_manifest(body: bytes, *, http_version: str, sdk_version: str | No
         message = wire.DiscoveryResponse.FromString(body)
     except DecodeError:
         raise BadDiscoveryResponse(f"the discovery response of {len(body)} bytes is not valid protobuf") from None
+    if _has_broken_text(message):
+        raise BadDiscoveryResponse("the descriptors hold text that is not UTF-8")
     mode = _MODES.get(message.protocol_mode)
     if mode is None:
         raise BadDiscoveryResponse(f"the discovery response has the unknown protocol mode {message.protocol_mode}")
@@ -70,6 +72,19 @@ def parse_seed_manifest(body: bytes, *, http_version: str, sdk_version: str | No
         sdk_version=sdk_version,
         descriptor_set=descriptor_set,
     )
+
+
+def _has_broken_text(message: Message) -> bool:
+    """Whether a text is no UTF-8: protobuf lets that pass in descriptors, and hands out bytes where a str is promised."""
+    pending = [message]
+    while pending:
+        for field, value in pending.pop().ListFields():
+            values = value if field.is_repeated else (value,)
+            if field.message_type is not None:
+                pending += values
+            elif field.type == field.TYPE_STRING and any(isinstance(each, bytes) for each in values):
+                return True
+    return False
 
 
 def _service(name: str, descriptors: Descriptors) -> Service:
