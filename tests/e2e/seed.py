@@ -65,13 +65,14 @@ def rpc_request(request: Any, key: str | None) -> dict[str, Any]:
 
 
 @contextmanager
-def serving(suite: Suite, directory: Path, prefix: str, *, edition: str = "") -> Iterator[Seed]:
-    """Serve an edition of the services under a prefix."""
+def serving(suite: Suite, directory: Path, prefix: str, *, edition: str = "", as_function: bool = False) -> Iterator[Seed]:
+    """Serve an edition of the services under a prefix; as a function each request's body is an event for the SDK's Lambda handler."""
     if suite.peer:
         pytest.skip("the real server of today does not know protobuf services")
     if not (ROOM / "node_modules/@restatedev").exists() or not NODE.exists():
         pytest.skip("@restatedev/restate-sdk is not installed in tests/e2e/node-seed, or node is not in tests/e2e/node")
-    endpoint = Endpoint(str(ROOM / "app.mjs"), directory, prefix=prefix, env={"EDITION": edition})
+    env = {"EDITION": edition, **({"AS_FUNCTION": "1"} if as_function else {})}
+    endpoint = Endpoint(str(ROOM / "app.mjs"), directory, prefix=prefix, env=env)
     try:
         endpoint.start()
         yield Seed(suite, endpoint, prefix)

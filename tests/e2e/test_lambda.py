@@ -2,17 +2,19 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import httpx
 import pytest
 import restate
 
 from tests.contract.deployments.aws import ARN, OWN_KEY, OWN_SECRET, REGION, ROLE, ROLE_KEY, Aws, Function, sdk_function
 from tests.contract.deployments.support import hypercorn_server
 from tests.contract.deployments.test_identity import KEY, KEY_ID
+from tests.e2e.seed import serving
 from tests.e2e.suite import Suite
 
 
@@ -56,6 +58,10 @@ class AwsThread:
         self._loop.call_soon_threadsafe(self._stopping.set)
         self._thread.join()
 
+    def be(self, function: Function) -> None:
+        """Let another function answer from now on."""
+        self._function = function
+
     async def _serve(self) -> None:
         self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
         async with sdk_function(an_app) as self._function, hypercorn_server(self.aws) as self.port:
@@ -70,6 +76,8 @@ class AwsThread:
 class Place(NamedTuple):
     suite: Suite
     aws: Aws
+    be: Callable[[Function], None]
+    """Let another function answer from now on."""
 
     def register(self, **fields: Any) -> dict[str, Any]:
         answer = self.suite.http.post(f"{self.suite.admin_url}/deployments", json={"arn": ARN, **fields})
@@ -103,7 +111,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     monkeypatch.setenv(f"{prefix}_REQUEST_IDENTITY_PRIVATE_KEY_PEM_FILE", str(key_file))
     try:
         suite.start()
-        yield Place(suite, thread.aws)
+        yield Place(suite, thread.aws, thread.be)
     finally:
         suite.close()
         thread.stop()
@@ -134,3 +142,20 @@ def test_an_arn_without_a_version_is_refused(place: Place) -> None:
     assert answer.status_code == 400
     assert "arn" in answer.text
     assert place.aws.calls == []
+
+
+def test_a_function_of_the_seed_era_keeps_state_suspends_and_is_called_again(place: Place, tmp_path: Path) -> None:
+    with serving(place.suite, tmp_path, "Fn", as_function=True) as seed:
+
+        async def function(event: dict[str, Any]) -> bytes:
+            async with httpx.AsyncClient() as client:
+                return (await client.post(seed.endpoint.url, json=event)).content
+
+        place.be(function)
+        registered = place.register()
+        assert "Fn.Counter" in [service["name"] for service in registered["services"]]
+        assert [seed.rpc("Counter/add", 2, key="a") for _ in range(2)] == [2, 4]
+        assert seed.rpc("Plain/run", {"tag": "steps", "count": 2}) == [0, 1]
+        assert seed.endpoint.effects("steps") == ["step-0", "step-1", "nothing returned"]
+        assert seed.rpc("Plain/greetOther", "Bo") == "Hello Bo"
+        assert place.paths().count("/invoke/Fn.Plain/run") > 1

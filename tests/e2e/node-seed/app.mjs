@@ -3,6 +3,7 @@
 // EDITION changes what is offered: "2" is compatible with what is offered without it, "removed" and "rekeyed" are not.
 import * as restate from "@restatedev/restate-sdk";
 import fs from "node:fs";
+import http from "node:http";
 import { descriptorOf } from "./protobuf.mjs";
 
 const prefix = process.env.SERVICE_PREFIX || "seed";
@@ -243,4 +244,14 @@ for (const [service, instance] of [
 ]) {
   endpoint = endpoint.bindService({ descriptor: shop, service, instance });
 }
-await endpoint.listen(Number(process.env.PORT));
+if (process.env.AS_FUNCTION) serveAsFunction(endpoint.lambdaHandler());
+else await endpoint.listen(Number(process.env.PORT));
+
+// Calls the handler for Lambda with the event that each request's body is.
+function serveAsFunction(handler) {
+  const server = http.createServer(async (request, response) => {
+    const chunks = await request.toArray();
+    response.end(JSON.stringify(await handler(JSON.parse(Buffer.concat(chunks)), { awsRequestId: "test" })));
+  });
+  server.listen(Number(process.env.PORT));
+}
