@@ -300,3 +300,18 @@ def test_a_finished_stream_is_forgotten_even_if_its_request_ended_first() -> Non
             assert exchange.stream.send_window is None
 
     run(test())
+
+
+def test_a_connection_is_renewed_before_the_server_ends_it_with_exchanges_in_flight() -> None:
+    """Hypercorn ends a connection at its 1000th request, and forgets the streams that are open then."""
+    at_once, rounds = 32, 70
+
+    async def test() -> None:
+        async with hypercorn_server(echo_app) as port, a_client() as client:
+            for _ in range(rounds):
+                recorders = [post(client, a_deployment(port), b"hello")[0] for _ in range(at_once)]
+                for recorder in recorders:
+                    await recorder.over()
+                    assert (recorder.status, bytes(recorder.body), recorder.failure) == (200, b"hello", None)
+
+    run(test())
