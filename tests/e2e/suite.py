@@ -8,20 +8,20 @@ import signal
 import subprocess
 import time
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import httpx
 import psutil
 import pytest
 
+from tests.e2e.api import Api
 from tests.e2e.processes import REPOSITORY, end, eventually, family, free_ports, is_listening, kill_now, spawn
 
 ROLES: Final = ("ingress", "admin", "sql", "nodectl", "invoker")
-UNSET: Final = object()
 ours_only: Final = pytest.mark.skipif(bool(os.environ.get("PERDURE_TEST_PEER")), reason="looks into our processes")
 
 
-class Suite:
+class Suite(Api):
     """All processes of one server, started by one command.
 
     Args:
@@ -36,12 +36,10 @@ class Suite:
         self.invokers = invokers
         self.peer = os.environ.get("PERDURE_TEST_PEER", "") if peer is None else peer
         self.ingress_port, self.admin_port, self.sql_port, self.node_port = free_ports(4)
-        self.ingress_url = f"http://127.0.0.1:{self.ingress_port}"
-        self.admin_url = f"http://127.0.0.1:{self.admin_port}"
+        super().__init__(f"http://127.0.0.1:{self.ingress_port}", f"http://127.0.0.1:{self.admin_port}")
         self.node_url = f"http://127.0.0.1:{self.node_port}"
         self.ready_after_s = 0.0
         self._env = env or {}
-        self.http = httpx.Client(timeout=60.0, limits=httpx.Limits(max_connections=None, max_keepalive_connections=0))
         self._log = base_dir.parent / f"{base_dir.name}.log"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -114,37 +112,6 @@ class Suite:
     def logs(self) -> str:
         """Return all that the processes have printed so far."""
         return self._log.read_text(errors="replace") if self._log.exists() else ""
-
-    def register(self, uri: str, **options: Any) -> dict[str, Any]:
-        """Register the deployment at `uri` and return the admin's answer; `options` go into the request body."""
-        response = self.http.post(f"{self.admin_url}/deployments", json={"uri": uri, **options})
-        assert response.status_code in (200, 201), f"registration: {response.status_code} {response.text}"
-        return response.json()
-
-    def call(self, path: str, body: Any = UNSET, *, headers: dict[str, str] | None = None, method: str = "POST") -> httpx.Response:
-        """Send one request to the ingress and return whatever comes back. `body` is sent as JSON, bytes as they are."""
-        if body is UNSET:
-            return self.http.request(method, self.ingress_url + path, headers=headers)
-        if isinstance(body, bytes):
-            return self.http.request(method, self.ingress_url + path, content=body, headers=headers)
-        return self.http.request(method, self.ingress_url + path, json=body, headers=headers)
-
-    def result(self, path: str, body: Any = UNSET, *, headers: dict[str, str] | None = None, method: str = "POST") -> Any:
-        """Return the JSON result of a call that must succeed."""
-        response = self.call(path, body, headers=headers, method=method)
-        assert response.status_code == 200, f"{path}: {response.status_code} {response.text}"
-        return response.json() if response.content else None
-
-    def send(self, path: str, body: Any = UNSET, *, headers: dict[str, str] | None = None) -> str:
-        """Send one-way and return the invocation id; `path` is that of the call, with a query if wanted."""
-        bare, _, query = path.partition("?")
-        response = self.call(f"{bare}/send{'?' + query if query else ''}", body, headers=headers)
-        assert response.status_code == 202, f"{path}: {response.status_code} {response.text}"
-        return response.json()["invocationId"]
-
-    def attach(self, invocation_id: str) -> httpx.Response:
-        """Wait for an invocation's result by its id."""
-        return self.call(f"/restate/attach/{invocation_id}", method="GET")
 
     def _is_ready(self) -> bool:
         assert self._process is not None

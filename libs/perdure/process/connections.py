@@ -6,17 +6,18 @@
 - A head that is too large is answered with 431.
 - zttp 0.0.35 cuts an HTTP/2 connection at its 4096th stream. Long before, it begins no more requests, and as soon as those in flight are
   answered, or after a second, tells the client (GOAWAY) which was the last, so that the client sends all others over a new connection.
+- `drain` lets a client leave without an error, which `shutdown` does not: that closes an idle connection while a request may be on its way.
 """
 
 import asyncio
 import contextlib
-from typing import Any, Final
+from typing import Any, Final, Protocol, cast
 from urllib.parse import quote_from_bytes
 
 import zttp
 from uvicorn.protocols.http.auto_zttp_impl import AutoZttpProtocol
 from uvicorn.protocols.http.zttp_h2_impl import ZttpH2Protocol
-from uvicorn.protocols.http.zttp_impl import ZttpProtocol
+from uvicorn.protocols.http.zttp_impl import RequestResponseCycle, ZttpProtocol
 
 STREAMS_MAX: Final = 3_900
 """Requests of one HTTP/2 connection. A client may have 128 more under way."""
@@ -46,6 +47,12 @@ class _AsciiRequest:
         self.path = _ascii(request.path)
         self.query = _ascii(request.query)
         self.stream_id = request.stream_id
+
+
+class Draining(Protocol):
+    """A connection that can tell its client to leave."""
+
+    def drain(self) -> None: ...
 
 
 class _GatheringTransport:
@@ -82,6 +89,8 @@ class _GatheringTransport:
 
 
 class _Http1(ZttpProtocol):
+    _is_draining = False
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(_GatheringTransport(transport, self.loop))  # type: ignore[arg-type]
 
@@ -100,6 +109,8 @@ class _Http1(ZttpProtocol):
             super().handle_events(event)
         except UnicodeDecodeError:  # of a target that came in pieces, or behind another request
             self._refuse(400)
+        if self._is_draining:
+            self.drain()
 
     def handle_remote_protocol_error(self) -> None:
         self._refuse(400)
@@ -111,9 +122,18 @@ class _Http1(ZttpProtocol):
             self.transport.write(self.conn.data_to_send())
         self.transport.close()
 
+    def drain(self) -> None:
+        """Close with the next answer, and tell the client so in its headers."""
+        self._is_draining = True
+        cycle = cast("RequestResponseCycle | None", self.cycle)  # none before the first request
+        if cycle is not None and not cycle.response_started and cycle.keep_alive:
+            cycle.keep_alive = False
+            cycle.default_headers = [*cycle.default_headers, (b"connection", b"close")]
+
 
 class _Http2(ZttpH2Protocol):
     _begun = 0
+    _streams_max = STREAMS_MAX
     _last_begun_id = 0
     _is_renewing = False
     _is_over = False
@@ -126,7 +146,7 @@ class _Http2(ZttpH2Protocol):
             super().data_received(data)
 
     def handle_request(self, event: zttp.Request) -> None:
-        if self._begun == STREAMS_MAX:
+        if self._begun == self._streams_max:
             if not self._is_renewing:
                 self._is_renewing = True
                 self.loop.call_later(RENEWAL_WAIT_S, self._say_goodbye)
@@ -139,13 +159,27 @@ class _Http2(ZttpH2Protocol):
             cycle.more_body = False
             cycle.message_event.set()
 
+    def drain(self) -> None:
+        """Begin no more requests; tell the client which was the last once those in flight are answered, or after a second."""
+        self._streams_max = self._begun
+        if not self.cycles:
+            self._leave()
+        elif not self._is_renewing:
+            self._is_renewing = True
+            self.loop.call_later(RENEWAL_WAIT_S, self._say_goodbye)
+
     def on_stream_closed(self) -> None:
         super().on_stream_closed()
-        if self._begun == STREAMS_MAX and not self.cycles and not self.transport.is_closing():
-            self._say_goodbye()
-            self._is_over = True
-            self.transport.write_eof()  # closing at once could make the peer's system throw away what it has not read yet
-            self.loop.call_later(LINGER_S, self.transport.close)
+        if self._begun == self._streams_max and not self.cycles:
+            self._leave()
+
+    def _leave(self) -> None:
+        if self.transport.is_closing() or self._is_over:
+            return
+        self._say_goodbye()
+        self._is_over = True
+        self.transport.write_eof()  # closing at once could make the peer's system throw away what it has not read yet
+        self.loop.call_later(LINGER_S, self.transport.close)
 
     def _say_goodbye(self) -> None:
         if not self.transport.is_closing() and not self._is_over:
@@ -156,6 +190,12 @@ class _Http2(ZttpH2Protocol):
 class Connection(AutoZttpProtocol):
     """Tells HTTP/2 by its preface."""
 
+    _is_draining = False
+
+    def drain(self) -> None:
+        """Let the client have one answer here, if it asks in time: its request may be on its way."""
+        self._is_draining = True
+
     def _switch(self, http2: bool, initial_data: bytes = b"") -> None:
         kind = _Http2 if http2 else _Http1
         protocol = kind(config=self.config, server_state=self.server_state, app_state=self.app_state, _loop=self.loop)
@@ -163,3 +203,5 @@ class Connection(AutoZttpProtocol):
         protocol.connection_made(self.transport)
         if initial_data:
             protocol.data_received(initial_data)
+        if self._is_draining:
+            protocol.drain()

@@ -4,16 +4,19 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Callable, Generator
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import structlog
 import uvicorn
 
 from perdure.base.errors import ConfigurationError
-from perdure.process.connections import Connection
+from perdure.process.connections import Connection, Draining
 
 BACKLOG: Final = 2048
 KEEP_ALIVE_S: Final = 75
+DRAINING_PAUSE_S: Final = 0.02
+DRAINING_PAUSES_MAX: Final = 25
+"""Half a second in which clients see that their connection ends, before those that are idle are closed."""
 
 log = structlog.get_logger("perdure.http")
 
@@ -77,6 +80,30 @@ class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
         yield
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept no more connections, let clients leave those that stand, then finish what is in flight."""
+        for listener in sockets or []:
+            await self._accept_waiting(listener)
+        for server in self.servers:
+            server.close()
+        for connection in list(self.server_state.connections):
+            cast("Draining", connection).drain()
+        for _ in range(DRAINING_PAUSES_MAX):
+            if self.server_state.connections:
+                await asyncio.sleep(DRAINING_PAUSE_S)
+        await super().shutdown(sockets)
+
+    async def _accept_waiting(self, listener: socket.socket) -> None:
+        """Take the connections that wait to be accepted: the kernel would reset them when the listener closes."""
+        loop = asyncio.get_running_loop()
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                waiting, _ = listener.accept()
+                await loop.connect_accepted_socket(self._connection, waiting)
+
+    def _connection(self) -> Connection:
+        return Connection(self.config, self.server_state, self.lifespan.state)
 
     async def main_loop(self) -> None:
         await self.on_tick(0)

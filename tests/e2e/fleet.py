@@ -1,0 +1,172 @@
+"""Any number of each process, started and stopped one by one, behind a balancer: what an installation on several machines looks like."""
+
+import asyncio
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import httpx
+
+from tests.contract.bus.nats_server import NatsServer
+from tests.e2e.api import Api
+from tests.e2e.processes import REPOSITORY, end, eventually, free_ports, is_listening, spawn
+
+PYTHON: Final = os.environ.get("PERDURE_TEST_PYTHON", sys.executable)
+PUBLIC: Final = ("ingress", "admin", "sql", "nodectl")
+NATS_SETTINGS: Final = "max_payload: 8388608\nmax_pending: 134217728\n"
+
+
+class Member:
+    """One process of a role."""
+
+    def __init__(self, role: str, port: int | None, process: subprocess.Popen[bytes], log: Path) -> None:
+        self.role = role
+        self.port = port
+        self.process = process
+        self.log = log
+
+    def is_ready(self) -> bool:
+        assert self.process.poll() is None, f"{self.role} ended: {self.log.read_text()[-3000:]}"
+        return '"event":"ready"' in self.log.read_text()
+
+
+class Balancer:
+    """A TCP balancer that knows nothing of HTTP: each connection goes to the next member that accepts it."""
+
+    def __init__(self) -> None:
+        (self.port,) = free_ports(1)
+        self.ports: list[int] = []
+        self._turn = itertools.count()
+        self._loop = asyncio.new_event_loop()
+        self._pipes: set[asyncio.Task[None]] = set()
+        self._thread = threading.Thread(target=self._serve, name="balancer")
+        self._thread.start()
+        eventually(lambda: is_listening(self.port), "the balancer listens")
+
+    def close(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+
+    def _serve(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        server = self._loop.run_until_complete(asyncio.start_server(self._accept, "127.0.0.1", self.port, backlog=1024))
+        self._loop.run_forever()
+        server.close()
+        for pipe in self._pipes:
+            pipe.cancel()
+        self._loop.run_until_complete(asyncio.gather(*self._pipes, return_exceptions=True))
+        self._loop.close()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for _ in range(2 * len(self.ports)):
+            port = self.ports[next(self._turn) % len(self.ports)]
+            with suppress(OSError):
+                backend = await asyncio.open_connection("127.0.0.1", port)
+                for source, sink in ((reader, backend[1]), (backend[0], writer)):
+                    pipe = asyncio.ensure_future(_pump(source, sink))
+                    self._pipes.add(pipe)
+                    pipe.add_done_callback(self._pipes.discard)
+                return
+        writer.close()
+
+
+async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    with suppress(OSError):
+        while data := await source.read(65_536):
+            sink.write(data)
+            await sink.drain()
+    with suppress(OSError):
+        sink.close()
+
+
+class Fleet(Api):
+    """Processes of one suite on one machine. `start` and `stop` are for each alone; the balancer follows."""
+
+    def __init__(self, base_dir: Path) -> None:
+        self.base_dir = base_dir
+        base_dir.mkdir()
+        self.nats = NatsServer(base_dir, NATS_SETTINGS)
+        self.nats.start()
+        self.balancer = Balancer()
+        self.members: dict[str, list[Member]] = {}
+        self._numbers = itertools.count(1)
+        (self.admin_port,) = free_ports(1)
+        super().__init__(f"http://127.0.0.1:{self.balancer.port}", f"http://127.0.0.1:{self.admin_port}")
+
+    def start(self, role: str, count: int = 1) -> list[Member]:
+        """Start `count` processes of a role and wait until they do their work."""
+        started = [self._spawn(role) for _ in range(count)]
+        for member in started:
+            eventually(member.is_ready, f"{role} is ready")
+        self.members.setdefault(role, []).extend(started)
+        self._balance()
+        return started
+
+    def stop(self, member: Member, *, within_s: float = 30.0) -> None:
+        """Stop one process in order; it must end with 0. The balancer hears of it as one does: by its refusal of connections."""
+        member.process.send_signal(signal.SIGTERM)
+        assert member.process.wait(within_s) == 0, member.log.read_text()[-3000:]
+        self.members[member.role].remove(member)
+        self._balance()
+
+    def replace(self, member: Member) -> None:
+        """Start a process in place of another, then stop that: one step of a rolling restart."""
+        if member.port == self.admin_port:
+            self.stop(member)
+            self.start("admin")
+            return
+        self.start(member.role)
+        self.stop(member)
+
+    def partitions_by_invoker(self) -> dict[str, int]:
+        """Number of partitions of each living invoker, as node control tells."""
+        port = self.members["nodectl"][0].port
+        health = httpx.get(f"http://127.0.0.1:{port}/health").json()
+        return {each["process_id"]: each["partitions"] for each in health["processes"] if each["role"] == "invoker"}
+
+    def close(self) -> None:
+        """End everything."""
+        for member in [member for members in self.members.values() for member in members]:
+            end(member.process)
+        self.balancer.close()
+        self.nats.kill()
+        self.http.close()
+
+    def _spawn(self, role: str) -> Member:
+        number = next(self._numbers)
+        log = self.base_dir / f"{role}-{number}.log"
+        command = [PYTHON, "-m", f"services.{role}", "--nats-url", self.nats.url, "--base-dir", str(self.base_dir / "data")]
+        port = None
+        if role in PUBLIC:
+            port = self.admin_port if role == "admin" and not is_listening(self.admin_port) else free_ports(1)[0]
+            command += ["--bind", "127.0.0.1", "--port", str(port)]
+        return Member(role, port, spawn(command, log=log, env={"PERDURE_LOG_FORMAT": "json"}, cwd=REPOSITORY), log)
+
+    def _balance(self) -> None:
+        self.balancer.ports = [member.port for member in self.members.get("ingress", []) if member.port is not None]
+
+
+def running(base_dir: Path, **counts: int) -> Iterator[Fleet]:
+    """Yield a fleet with so many processes of each role, and end it."""
+    fleet = Fleet(base_dir)
+    try:
+        for role, count in counts.items():
+            fleet.start(role, count)
+        yield fleet
+    finally:
+        fleet.close()
+
+
+def seconds_until(fact: str, probe: Callable[[], object], *, limit_s: float = 10.0) -> float:
+    """Return how long it took until `probe()` was true."""
+    began = time.monotonic()
+    eventually(probe, fact, limit_s=limit_s)
+    return time.monotonic() - began
