@@ -66,8 +66,8 @@ class Balancer:
         self._loop.close()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        for _ in range(2 * len(self.ports)):
-            port = self.ports[next(self._turn) % len(self.ports)]
+        first = next(self._turn) % max(1, len(self.ports))
+        for port in [*self.ports[first:], *self.ports[:first]]:
             with suppress(OSError):
                 backend = await asyncio.open_connection("127.0.0.1", port)
                 for source, sink in ((reader, backend[1]), (backend[0], writer)):

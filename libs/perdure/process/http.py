@@ -10,13 +10,15 @@ import structlog
 import uvicorn
 
 from perdure.base.errors import ConfigurationError
+from perdure.process.closing import refuse_newcomers
 from perdure.process.connections import Connection, Draining
 
 BACKLOG: Final = 2048
 KEEP_ALIVE_S: Final = 75
+DRAINING_S_MAX: Final = 2.0
+"""How long clients may take to see that their connection ends, before those that are idle are closed; a quarter of the grace at most."""
+
 DRAINING_PAUSE_S: Final = 0.02
-DRAINING_PAUSES_MAX: Final = 25
-"""Half a second in which clients see that their connection ends, before those that are idle are closed."""
 
 log = structlog.get_logger("perdure.http")
 
@@ -64,6 +66,7 @@ async def serve_asgi(
             timeout_graceful_shutdown=max(1, grace_ms // 1000),
         ),
         stopping,
+        draining_s=min(DRAINING_S_MAX, grace_ms / 4_000),
     )
     server.on_started = lambda: on_listening(_address(listener)) if on_listening is not None else None
     await server.serve(sockets=[listener])
@@ -72,9 +75,10 @@ async def serve_asgi(
 class _Server(uvicorn.Server):
     """Uvicorn that leaves signals alone, and sleeps until the date changes or it is to stop instead of looking ten times a second."""
 
-    def __init__(self, config: uvicorn.Config, stopping: asyncio.Event) -> None:
+    def __init__(self, config: uvicorn.Config, stopping: asyncio.Event, *, draining_s: float) -> None:
         super().__init__(config)
         self._stopping = stopping
+        self._draining_s = draining_s
         self.on_started: Callable[[], None] = lambda: None
 
     @contextlib.contextmanager
@@ -84,26 +88,16 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Accept no more connections, let clients leave those that stand, then finish what is in flight."""
         for listener in sockets or []:
-            await self._accept_waiting(listener)
+            refuse_newcomers(listener)
+        await asyncio.sleep(DRAINING_PAUSE_S)
         for server in self.servers:
             server.close()
-        for connection in list(self.server_state.connections):
-            cast("Draining", connection).drain()
-        for _ in range(DRAINING_PAUSES_MAX):
+        for _ in range(max(1, int(self._draining_s / DRAINING_PAUSE_S))):
+            for connection in list(self.server_state.connections):  # each time, since the last to be accepted may have come just now
+                cast("Draining", connection).drain()
             if self.server_state.connections:
                 await asyncio.sleep(DRAINING_PAUSE_S)
         await super().shutdown(sockets)
-
-    async def _accept_waiting(self, listener: socket.socket) -> None:
-        """Take the connections that wait to be accepted: the kernel would reset them when the listener closes."""
-        loop = asyncio.get_running_loop()
-        with contextlib.suppress(BlockingIOError):
-            while True:
-                waiting, _ = listener.accept()
-                await loop.connect_accepted_socket(self._connection, waiting)
-
-    def _connection(self) -> Connection:
-        return Connection(self.config, self.server_state, self.lifespan.state)
 
     async def main_loop(self) -> None:
         await self.on_tick(0)

@@ -7,10 +7,11 @@ from typing import Any, Final, NamedTuple
 import httpx
 import pytest
 
+from tests.e2e.api import UNSET
 from tests.e2e.conftest import running
 from tests.e2e.endpoint import NODE_ROOM, Endpoint
 from tests.e2e.processes import eventually
-from tests.e2e.suite import UNSET, Suite
+from tests.e2e.suite import Suite
 
 PROGRAMS: Final = {"python": "tests.e2e.contract.services_py.app:app", "typescript": str(NODE_ROOM / "contract/app.mjs")}
 MODES: Final = {"stream": {}, "exchange": {"HTTP_11": "1"}, "suspending": {"INACTIVITY_MS": "0"}}
