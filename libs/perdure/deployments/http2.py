@@ -21,8 +21,7 @@ from perdure.deployments.interface import ExchangeFailure, FailureKind
 from perdure.deployments.settings import ClientSettings
 
 STREAMS_MAX: Final = 950
-"""Exchanges after which the connection is drained. Servers end one at its 1000th request by default; hypercorn 0.18 then forgets those that
-are in flight, so that their attempts hang until it closes the connection seconds later."""
+"""Exchanges after which a connection is drained: at the 1000th hypercorn 0.18 ends it, and forgets those that are in flight."""
 
 RESETS_MAX: Final = 200
 """Streams reset by the peer, after which the connection is drained: zttp takes the 257th for an attack and gives up."""
