@@ -36,8 +36,14 @@ async def serve(runtime: Runtime[InvokerConfig]) -> None:
     metrics = InvokerMetrics(runtime.metrics, invoker)
     runtime.heartbeat_source = lambda: HeartbeatFacts(
         partitions=sorted(invoker.owner.partitions),
-        counters={"stalled_ms": invoker.owner.stalled_ms(runtime.clock.now_ms()), "open_attempts": invoker.attempts.open_count},
+        counters={
+            "stalled_ms": invoker.owner.stalled_ms(runtime.clock.now_ms()),
+            "open_attempts": invoker.attempts.open_count,
+            "invocations": invoker.owner.invocation_count,
+        },
+        subscription_failures=invoker.subscriptions.failures(),
     )
+    schema.on_change(lambda _: invoker.subscriptions.nudge())
     runtime.peers.on_change(invoker.leases.nudge)
     work = asyncio.ensure_future(invoker.run())
     watch = asyncio.ensure_future(_report_readiness(runtime, invoker))
@@ -46,6 +52,7 @@ async def serve(runtime: Runtime[InvokerConfig]) -> None:
         await asyncio.wait([work, stop, watch], return_when=asyncio.FIRST_COMPLETED)
         if not stop.done():
             await asyncio.gather(work, watch)
+        await invoker.subscriptions.stop()
         await invoker.leases.leave()
         await invoker.owner.settle()
     finally:

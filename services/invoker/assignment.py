@@ -23,5 +23,10 @@ def assign(partition_count: int, invokers: Sequence[str]) -> dict[int, str]:
     return assignment
 
 
+def holder_of(item: str, invokers: Sequence[str]) -> str:
+    """Return which of the living should do something that only one should, by rendezvous hashing; `invokers` is not empty."""
+    return max(sorted(invokers), key=lambda name: xxhash.xxh3_64_intdigest(f"{name}/{item}".encode()))
+
+
 def _weight(name: str, partition: int) -> int:
     return xxhash.xxh3_64_intdigest(f"{name}/{partition}".encode())

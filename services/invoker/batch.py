@@ -1,5 +1,6 @@
 """A sealed step as one transaction: leases checked, rows written, mail posted, the batch numbered."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import msgspec
@@ -54,7 +55,7 @@ class Batch:
         self.number = number
         self.leases = leases
         self.lengths: list[tuple[Live, int]] = [(live, live.record.journal_length) for live in step.dirty.values()]
-        self.mail = _rows_of_mail(step, keyspace, sequence.to_bytes(8, "big") + sender)
+        self.mail = rows_of_mail(step.mailed, keyspace, sequence.to_bytes(8, "big") + sender)
         has_rows = bool(step.writes or step.wide or step.cleared or self.mail)
         self._marker = keyspace.partition(min(step.touched)).batch if has_rows else None
 
@@ -72,10 +73,7 @@ class Batch:
                 return
             tr.set(self._marker, self.number)
         _write_rows(tr, self.step)
-        for row in self.mail:
-            if row.body:
-                set_chunked(tr, row.body_key, row.body, is_new=True)
-            tr.set_versionstamped_key(row.prefix, row.suffix, row.value)
+        write_mail(tr, self.mail)
 
 
 def _write_rows(tr: Transaction, step: Step) -> None:
@@ -107,11 +105,19 @@ _INLINE = b"\x00"
 _APART = b"\x01"
 
 
-def _rows_of_mail(step: Step, keyspace: Keyspace, origin: bytes) -> list[MailRow]:
+def rows_of_mail(mailed: Iterable[tuple[int, Mail]], keyspace: Keyspace, origin: bytes) -> list[MailRow]:
+    """Return messages for partitions as rows, in order; `origin` is told from that of all other transactions."""
     return [
-        _row_of(keyspace.partition(partition), index.to_bytes(4, "big") + origin, mail)
-        for index, (partition, mail) in enumerate(step.mailed)
+        _row_of(keyspace.partition(partition), index.to_bytes(4, "big") + origin, mail) for index, (partition, mail) in enumerate(mailed)
     ]
+
+
+def write_mail(tr: Transaction, rows: list[MailRow]) -> None:
+    """Post messages, behind those of all earlier commits."""
+    for row in rows:
+        if row.body:
+            set_chunked(tr, row.body_key, row.body, is_new=True)
+        tr.set_versionstamped_key(row.prefix, row.suffix, row.value)
 
 
 def _row_of(keys: PartitionKeys, suffix: bytes, mail: Mail) -> MailRow:

@@ -8,7 +8,8 @@ from perdure.bus.messages import Doorbell, decoder_of
 from perdure.bus.subjects import Subjects
 from perdure.codec.service_protocol import SERVER_VERSION_DEFAULT, VERSION_MAX
 from perdure.deployments.interface import DeploymentClient
-from perdure.registry.options import server_defaults
+from perdure.registry.options import OptionsCache, server_defaults
+from perdure.registry.subscriptions import StaticClusters
 from perdure.store.interface import Store
 from perdure.store.keyspace import Keyspace
 from services.invoker.attempts import Attempts, SchemaSource
@@ -19,6 +20,10 @@ from services.invoker.mailbox import Mailboxes
 from services.invoker.outlet import BusOutlet
 from services.invoker.owner import Owner
 from services.invoker.requests import Requests
+from services.invoker.subscriptions.admission import Admission
+from services.invoker.subscriptions.mapping import Mapper
+from services.invoker.subscriptions.opening import source_opener
+from services.invoker.subscriptions.subscriptions import OpenSource, Subscriptions
 from services.invoker.timekeeper import Timekeeper
 
 
@@ -39,6 +44,7 @@ class Invoker:
         peers: Peers,
         config: InvokerConfig,
         partition_count: int,
+        open_source: OpenSource | None = None,
     ) -> None:
         self._bus = bus
         self._subjects = subjects
@@ -73,7 +79,7 @@ class Invoker:
             takeover_after_ms=config.takeover_after,
             on_change=self._partitions_changed,
         )
-        self.owner.outlet = BusOutlet(
+        outlet = BusOutlet(
             owner=self.owner,
             attempts=self.attempts,
             mailboxes=self.mailboxes,
@@ -81,6 +87,19 @@ class Invoker:
             subjects=subjects,
             clock=clock,
             random=random,
+        )
+        self.owner.outlet = outlet
+        self.subscriptions = Subscriptions(
+            invoker_id=invoker_id,
+            schema=schema,
+            clusters=StaticClusters(config.kafka_clusters, config.nats_clusters),
+            peers=peers,
+            open_source=open_source or source_opener(config),
+            mapper=Mapper(schema, OptionsCache(server_defaults(config)), clock, random),
+            admission=Admission(
+                store=store, keyspace=keyspace, partition_count=partition_count, clock=clock, random=random, ring=outlet.ring
+            ),
+            invocations_max=config.invocations_max,
         )
         self.owner.lookup = self.loader.lookup
         self.owner.on_committed = self.timekeeper.recheck
@@ -106,6 +125,7 @@ class Invoker:
             tasks.create_task(self.mailboxes.run())
             tasks.create_task(self.timekeeper.run())
             tasks.create_task(self.timekeeper.look_ahead())
+            tasks.create_task(self.subscriptions.run())
 
     def _partitions_changed(self) -> None:
         self.timekeeper.recheck()

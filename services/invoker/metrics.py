@@ -34,6 +34,16 @@ class InvokerMetrics(Collector):
         for number, owned in owner.partitions.items():
             lives.add_metric([str(number)], len(owned.view.lives))
         yield lives
+        yield from self._subscriptions()
+
+    def _subscriptions(self) -> Iterable[Metric]:
+        records = CounterMetricFamily("perdure_invoker_subscription_records", "Records admitted.", labels=["subscription"])
+        failures = CounterMetricFamily("perdure_invoker_subscription_failures", "Breaks in reading.", labels=["subscription"])
+        for pump in self._invoker.subscriptions.pumps:
+            records.add_metric([pump.subscription.id], pump.records)
+            failures.add_metric([pump.subscription.id], pump.failures)
+        yield records
+        yield failures
 
     def close(self) -> None:
         """Stop being asked."""

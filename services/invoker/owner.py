@@ -161,6 +161,11 @@ class Owner:
         owned = self.partitions.get(self.partition_of(invocation_id))
         return None if owned is None else owned.view.lives.get(invocation_id)
 
+    @property
+    def invocation_count(self) -> int:
+        """Unfinished invocations in memory."""
+        return sum(len(owned.view.lives) for owned in self.partitions.values())
+
     def partition_of(self, invocation_id: InvocationId) -> int:
         """Return the partition that an invocation lives in."""
         return partition_of(invocation_id, self.partition_count)

@@ -11,7 +11,7 @@ from perdure.store.interface import ReadTransaction
 from perdure.store.keyspace import Keyspace, range_of, unpack
 from perdure.upkeep.findings import Damage, Finding
 
-_FIRST_PARTS: Final = {"meta", "cluster", "blob", "p"}
+_FIRST_PARTS: Final = {"meta", "cluster", "blob", "position", "p"}
 
 
 def check_metadata(tr: ReadTransaction, keyspace: Keyspace) -> list[Finding]:

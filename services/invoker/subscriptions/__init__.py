@@ -1,0 +1,1 @@
+"""Subscriptions: records of Kafka topics and JetStream streams become invocations, each exactly once."""
