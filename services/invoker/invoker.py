@@ -1,6 +1,7 @@
 """One invoker: its parts, wired. Everything with I/O is handed in."""
 
 import asyncio
+from collections.abc import Callable
 
 from perdure.base.clock import Clock, Random
 from perdure.bus.interface import Bus
@@ -89,17 +90,8 @@ class Invoker:
             random=random,
         )
         self.owner.outlet = outlet
-        self.subscriptions = Subscriptions(
-            invoker_id=invoker_id,
-            schema=schema,
-            clusters=StaticClusters(config.kafka_clusters, config.nats_clusters),
-            peers=peers,
-            open_source=open_source or source_opener(config),
-            mapper=Mapper(schema, OptionsCache(server_defaults(config)), clock, random),
-            admission=Admission(
-                store=store, keyspace=keyspace, partition_count=partition_count, clock=clock, random=random, ring=outlet.ring
-            ),
-            invocations_max=config.invocations_max,
+        self.subscriptions = _subscriptions(
+            self.owner, config, schema=schema, peers=peers, random=random, ring=outlet.ring, open_source=open_source
         )
         self.owner.lookup = self.loader.lookup
         self.owner.on_committed = self.timekeeper.recheck
@@ -131,3 +123,32 @@ class Invoker:
         self.timekeeper.recheck()
         self.mailboxes.ring(set(self.owner.partitions))
         self.partitions_changed.set()
+
+
+def _subscriptions(
+    owner: Owner,
+    config: InvokerConfig,
+    *,
+    schema: SchemaSource,
+    peers: Peers,
+    random: Random,
+    ring: Callable[[set[int]], None],
+    open_source: OpenSource | None,
+) -> Subscriptions:
+    return Subscriptions(
+        invoker_id=owner.invoker_id,
+        schema=schema,
+        clusters=StaticClusters(config.kafka_clusters, config.nats_clusters),
+        peers=peers,
+        open_source=open_source or source_opener(config),
+        mapper=Mapper(schema, OptionsCache(server_defaults(config)), owner.clock, random),
+        admission=Admission(
+            store=owner.store,
+            keyspace=owner.keyspace,
+            partition_count=owner.partition_count,
+            clock=owner.clock,
+            random=random,
+            ring=ring,
+        ),
+        invocations_max=config.invocations_max,
+    )
