@@ -26,7 +26,7 @@ RECORDS_MAX: Final = 500
 TAKE_S_MAX: Final = 0.5
 METADATA_S: Final = 30.0
 """How often new partitions are looked for."""
-ANSWER_S_MAX: Final = 10.0
+ANSWER_S_MAX: Final = 5.0
 
 _RESET: Final = "auto.offset.reset"
 _BEGINNING: Final = frozenset({"smallest", "earliest", "beginning"})
@@ -91,9 +91,8 @@ class KafkaSource:
         await self._run(lambda: self._consumer.commit(offsets=offsets, asynchronous=True))
 
     async def close(self) -> None:
-        closing = asyncio.get_running_loop().run_in_executor(self._thread, self._consumer.close)
+        self._thread.submit(self._consumer.close)  # behind what it still waits for, and nobody waits for that
         self._thread.shutdown(wait=False)
-        await asyncio.shield(closing)
 
     async def _run(self, call: Callable[[], T]) -> T:
         try:

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 from nats.js.api import RetentionPolicy
 
+from perdure.model.subscription import Broker
+from services.invoker.subscriptions.kafka import KafkaSource
 from services.invoker.subscriptions.source import Record, Source, SourceFailed
-from tests.contract.subscriptions.brokers import SUBSCRIPTION_ID, BrokerProcess, KafkaCluster, StreamServer
+from tests.contract.subscriptions.brokers import SUBSCRIPTION_ID, BrokerProcess, KafkaCluster, StreamServer, a_subscription
 
 MESSAGES = [(f"k{number % 7}", b"%d" % number) for number in range(700)]
 
@@ -169,6 +171,18 @@ def test_a_kafka_record_says_where_it_is_from(kafka: KafkaCluster) -> None:
         }
 
     with_source(lambda: kafka.source("orders", **kafka.start_options), test)
+
+
+def test_a_reader_that_waits_for_its_broker_can_be_closed() -> None:
+    async def test() -> None:
+        source = KafkaSource(a_subscription(Broker.KAFKA, "orders", {}), {"bootstrap.servers": "127.0.0.1:1"})
+        asking = asyncio.ensure_future(source.partitions())
+        await asyncio.sleep(0)
+        await source.close()
+        assert not asking.done()
+        asking.cancel()
+
+    asyncio.run(test())
 
 
 def test_partitions_of_others_are_not_read(kafka: KafkaCluster) -> None:
