@@ -10,7 +10,7 @@ from perdure.base import base62
 @given(st.one_of(st.binary(min_size=8, max_size=8), st.binary(min_size=16, max_size=16)))
 def test_decoding_returns_what_was_encoded(raw: bytes) -> None:
     text = base62.encode(raw)
-    assert len(text) == base62.WIDTH_BY_BYTES[len(raw)]
+    assert len(text) == {8: 11, 16: 22}[len(raw)]
     assert set(text) <= set(base62.ALPHABET)
     assert base62.decode(text, len(raw)) == raw
 
