@@ -16,6 +16,7 @@ from services.ingress.rpc.door import Door
 
 log = structlog.get_logger("perdure.ingress")
 
+_LOOKED_AT: Final = frozenset({b"content-length", b"content-type", b"origin", b"connect-protocol-version"})
 _RETRY: Final = "You may safely retry the request."
 
 
@@ -37,13 +38,15 @@ class Edge:
         origin = None
         is_too_large = is_rpc = False
         for name, value in headers:
+            if name not in _LOOKED_AT:
+                continue
             if name == b"content-length":
                 is_too_large = not value.isdigit() or int(value) > self._body_bytes_max
-            elif name == b"origin":
-                origin = value
             elif name == b"content-type":
                 is_rpc = is_rpc or value.startswith(b"application/grpc")
-            elif name == b"connect-protocol-version":
+            elif name == b"origin":
+                origin = value
+            else:
                 is_rpc = True
         if is_rpc or (scope["method"] == "GET" and b"connect=v1" in scope["query_string"]):
             await self._serve_rpc(scope, receive, send, origin)

@@ -15,6 +15,7 @@ from services.ingress import metrics, responses
 from services.ingress.asgi import Receive
 from services.ingress.asking import Asking
 from services.ingress.directory import HandlerEntry
+from services.ingress.refusals import Refused
 from services.ingress.rpc.errors import FailureTeller
 
 
@@ -97,7 +98,7 @@ class Calls:
         except CallEnded:
             outcome = metrics.INVOCATION_ERROR
             raise
-        except CallFailed:
+        except (CallFailed, Refused):
             outcome = metrics.REQUEST_ERROR
             raise
         finally:

@@ -123,7 +123,8 @@ class Catalogue:
         self._calls = calls
         self._previous_services = {} if previous is None else previous._services
         self._services: dict[str, RegisteredService] = {}
-        self._descriptors: dict[str, tuple[Deployment, Descriptors]] = {} if previous is None else previous._descriptors
+        kept: dict[str, tuple[Deployment, Descriptors]] = {} if previous is None else previous._descriptors
+        self._descriptors = {name: known for name, known in kept.items() if name in schema.deployments}
         self._name_by_rpc_name = {rpc: name for name in sorted(schema.services, reverse=True) if (rpc := rpc_name(name)) is not None}
 
     def find(self, name: str) -> RpcService | None:
