@@ -55,7 +55,7 @@ test-compose: $(TOOLS) docker ## Build the containers and run the set without Fo
 simulate: $(TOOLS) ## Run SEEDS=n seeds of the simulation
 	SEEDS=$(SEEDS) .venv-dev/bin/python -m pytest tests/simulation
 
-bench: $(RUNTIME) $(TOOLS) $(NODE) $(PEER) wrk ## Measure this server and the real one in one sitting
+bench: $(RUNTIME) $(TOOLS) $(NODE) $(PEER) wrk h2load ## Measure this server and the real one in one sitting
 	RESTATE_SERVER=$(PEER) .venv-dev/bin/python -m benchmarks $(ARGS)
 
 fix: $(TOOLS) ## Sort out what lint and format can mend themselves
@@ -114,5 +114,8 @@ chromium:
 	@command -v chromedriver >/dev/null || { apt-get update && $(APT_INSTALL) chromium chromium-driver; }
 wrk:
 	@command -v wrk >/dev/null || { apt-get update && $(APT_INSTALL) wrk; } || echo "wrk is missing: a slower load generator is used"
+.PHONY: h2load
+h2load:
+	@command -v h2load >/dev/null || { apt-get update && $(APT_INSTALL) nghttp2-client; }
 docker:
 	@command -v dockerd >/dev/null || { apt-get update && $(APT_INSTALL) docker.io docker-compose runc iptables debootstrap; }

@@ -34,6 +34,8 @@ def main() -> None:
         for scenario in (each for each in SCENARIOS if options.only in each.name):
             for repeat in range(options.repeats):
                 for contestant in contestants[:: -1 if repeat % 2 else 1]:
+                    if scenario.is_grpc and contestant.name != "perdure":
+                        continue
                     measured = contestant.measure(scenario, options.seconds)
                     report.measurements.append(measured)
                     print(

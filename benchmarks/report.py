@@ -41,13 +41,13 @@ class Report(msgspec.Struct):
         for scenario in dict.fromkeys(each.scenario for each in self.measurements):
             here = [[each for each in self.measurements if (each.server, each.scenario) == (name, scenario)] for name in names]
             columns = [
-                [median(each.calls_per_s for each in group) for group in here],
-                [median(each.sample.p50_ms for each in group) for group in here],
-                [median(each.server_cpu_ms for each in group) for group in here],
+                [median(each.calls_per_s for each in group) if group else None for group in here],
+                [median(each.sample.p50_ms for each in group) if group else None for group in here],
+                [median(each.server_cpu_ms for each in group) if group else None for group in here],
             ]
             formats = ("{:.0f}", "{:.2f}", "{:.3f}")
-            cells = [form.format(value) for form, column in zip(formats, columns, strict=True) for value in column]
-            ratios = [f"{column[0] / column[1]:.2f}" for column in columns] if len(names) == 2 else []
+            cells = [form.format(value) if value else "-" for form, column in zip(formats, columns, strict=True) for value in column]
+            ratios = [f"{ours / other:.2f}" if ours and other else "-" for ours, other in columns] if len(names) == 2 else []
             rows.append([scenario, *cells, *ratios, str(sum(each.sample.errors for group in here for each in group))])
         return rows
 
