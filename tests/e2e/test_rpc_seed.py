@@ -1,6 +1,7 @@
 """Services of SDK 0.8.1, routers and protobuf services, called over gRPC, gRPC-Web, Connect and the era's JSON."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import grpc
 import pytest
@@ -8,6 +9,8 @@ import pytest
 from tests.e2e.conftest import Services
 from tests.e2e.endpoint import NODE, Endpoint
 from tests.e2e.processes import REPOSITORY, eventually
+from tests.e2e.rpc_browser import BROWSER, connect_in_browser
+from tests.e2e.rpc_browser import TRANSPORTS as WEB_TRANSPORTS
 from tests.e2e.rpc_clients import TRANSPORTS, Reflected, connect, failure_of
 from tests.e2e.suite import Suite
 
@@ -76,6 +79,16 @@ def test_the_official_clients_call_protobuf_services_over_every_transport(client
     calls = [{"transport": each, "service": f"{PREFIX}.shop.Cart", "method": "Add", "request": request} for each in TRANSPORTS]
     ended = connect(seed.suite.ingress_url, files, calls)
     assert [each.get("message") for each in ended] == [{"value": str(count + 1)} for count in range(len(TRANSPORTS))], ended
+
+
+def test_a_page_in_a_browser_calls_protobuf_services(client: Reflected, seed: Services, tmp_path: Path, tag: str) -> None:
+    if BROWSER is None:
+        pytest.skip("chromium is not installed")
+    files = client.files_of(f"{PREFIX}.shop.Cart")
+    request = {"id": tag, "amount": 1}
+    calls = [{"transport": each, "service": f"{PREFIX}.shop.Cart", "method": "Add", "request": request} for each in WEB_TRANSPORTS]
+    ended = connect_in_browser(seed.suite.ingress_url, files, calls, tmp_path / "profile")
+    assert [each.get("message") for each in ended] == [{"value": "1"}, {"value": "2"}, {"value": "3"}], ended
 
 
 def _awakeable(seed: Services, tag: str) -> str | None:
