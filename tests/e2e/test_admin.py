@@ -151,3 +151,25 @@ def test_two_admins_that_register_at_once_leave_whole_revisions(suite: Suite, sd
     assert services[0]["revision"] == services[1]["revision"] == max(revisions)
     for each in mine:
         assert len({service["revision"] for service in each["services"]}) == 1
+
+
+@ours_only
+def test_a_deployment_is_drained_once_its_invocations_have_ended(suite: Suite, sdk: Endpoint, tag: str) -> None:
+    older, newer = (suite.register(f"{sdk.url}/{tag}{number}", use_http_11=True)["id"] for number in (1, 2))
+
+    def usage(deployment: str) -> dict[str, Any]:
+        return admin(suite, "GET", f"/deployments/{deployment}/usage").json()
+
+    assert usage(older) == {"drained": True, "active_services": [], "invocations": {}}
+    assert f"{PREFIX}Sleeper" in usage(newer)["active_services"]
+    invocation = suite.send(f"/{PREFIX}Sleeper/nap", {"tag": tag, "ms": 3_600_000})
+    sdk.wait_for_effect(f"{tag}-attempts", "asleep")
+    suite.register(f"{sdk.url}/{tag}3", use_http_11=True)
+    eventually(lambda: usage(newer) == {"drained": False, "active_services": [], "invocations": {"suspended": 1}}, "it is suspended")
+    refused = admin(suite, "DELETE", f"/deployments/{newer}")
+    assert (refused.status_code, "(1 suspended)" in refused.json()["message"]) == (409, True)
+    killed = admin(suite, "POST", "/internal/invocations_batch_operations/kill", json={"filter": {"services": [f"{PREFIX}Sleeper"]}})
+    assert killed.status_code == 202
+    assert suite.attach(invocation).json()["message"] == "killed"
+    assert usage(newer)["drained"]
+    assert [admin(suite, "DELETE", f"/deployments/{each}").status_code for each in (older, newer)] == [202, 202]
