@@ -15,7 +15,7 @@ from services.admin.openapi import openapi_document
 from tests.e2e.endpoint import Endpoint
 from tests.e2e.suite import Suite
 
-EXAMPLES_MAX: Final = 8
+EXAMPLES_MAX: Final = 5
 PREFIX: Final = "Described"
 HELD: Final = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 
