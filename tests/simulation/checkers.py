@@ -96,7 +96,8 @@ class History(Observer):
         self._inboxed_now.clear()
         self._retained.clear()
         held = dict(self._locks)
-        for (partition, *parts), _, value in touched:
+        # What is cleared goes first: an id may end its retention and run anew in one commit.
+        for (partition, *parts), _, value in sorted(touched, key=lambda row: row[2] is not None):
             self._take_row(partition, parts, value, journaled, ended, changed, freed)
         self._check_locks([row for row in touched if row[0][1] == "lock"], ended, freed)
         held = {object_key: holder for object_key, holder in held.items() if holder not in ended}
