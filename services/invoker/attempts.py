@@ -1,7 +1,6 @@
 """All attempts of an invoker: slots, the plan of each, what goes out to them after commits, retries."""
 
 import asyncio
-from collections import deque
 from typing import Final, Protocol
 
 from perdure.base.clock import Clock, Random
@@ -16,6 +15,7 @@ from perdure.registry.retry import EffectiveRetryPolicy
 from perdure.registry.schema import Schema
 from services.invoker.attempt import Attempt, PinnedState, Plan
 from services.invoker.calls import CallResolver
+from services.invoker.fair_queue import FairQueue
 from services.invoker.loading import Loader
 from services.invoker.machine import events as facts
 from services.invoker.machine.events import RetryDue
@@ -44,7 +44,7 @@ class _Refused(Exception):
 
 
 class Attempts:
-    """Open attempts by invocation, and those that wait for a slot, in order of arrival."""
+    """Open attempts by invocation, and those that wait for a slot: in order of arrival, but partitions and services take turns."""
 
     def __init__(
         self,
@@ -76,7 +76,10 @@ class Attempts:
         self._slots = slots
         self._version_max = version_max
         self._open: dict[InvocationId, Attempt] = {}
-        self._waiting: deque[tuple[StartAttempt, float]] = deque()
+        self._reserved = 0
+        """Slots of attempts that are on their way to be open."""
+        self._waiting: FairQueue[tuple[int, str], tuple[StartAttempt, float]] = FairQueue()
+        self._is_filling = False
         self._opening: set[asyncio.Task[None]] = set()
 
     @property
@@ -99,20 +102,43 @@ class Attempts:
         if earlier is not None and earlier.number != effect.attempt:
             earlier.abort()
         now_s = self.loop.time()
-        if len(self._open) >= self._slots:
-            self._waiting.append((effect, now_s))
-        else:
+        if len(self._open) + self._reserved < self._slots:
             self._prepare(effect, now_s)
+            return
+        live = self._wanted(effect)
+        if live is not None:
+            self._waiting.push((effect.partition, live.record.target.service), (effect, now_s))
+
+    def _fill(self) -> None:
+        """Give free slots to those that wait."""
+        if self._is_filling:
+            return
+        self._is_filling = True
+        while self._waiting and len(self._open) + self._reserved < self._slots:
+            self._prepare(*self._waiting.pop())
+        self._is_filling = False
+
+    def _release(self) -> None:
+        self._reserved -= 1
+        self._fill()
 
     def _prepare(self, effect: StartAttempt, since_s: float) -> None:
         live = self._wanted(effect)
         if live is None:
             return
+        self._reserved += 1
         view = self._owner.partitions[effect.partition].view
         if self._loader.is_prepared(view, live):
             self._open_attempt(effect, since_s)
-        else:
-            self._loader.prepare(effect.partition, live, effect.attempt, lambda: self._open_attempt(effect, since_s))
+            return
+
+        def then(is_ready: bool) -> None:
+            if is_ready:
+                self._open_attempt(effect, since_s)
+            else:
+                self._release()
+
+        self._loader.prepare(effect.partition, live, effect.attempt, then)
 
     def _wanted(self, effect: StartAttempt) -> Live | None:
         live = self._owner.live(effect.invocation_id)
@@ -123,6 +149,7 @@ class Attempts:
     def _open_attempt(self, effect: StartAttempt, since_s: float) -> None:
         live = self._wanted(effect)
         if live is None:
+            self._release()
             return
         target = live.record.target
         if target.key is None:
@@ -146,6 +173,7 @@ class Attempts:
         live = self._wanted(effect)
         if live is None:
             state.unpin()
+            self._release()
         else:
             self._open_with(effect, live, state, since_s)
 
@@ -156,9 +184,11 @@ class Attempts:
             if state is not None:
                 state.unpin()
             self._feed_failure(effect.partition, live, refused.error, AttemptTimings(), self._defaults_policy())
+            self._release()
             return
         attempt = Attempt(self, effect.partition, live, plan, state, waited_s=self.loop.time() - since_s)
         self._open[live.id] = attempt
+        self._reserved -= 1
         live.is_open = True
         live.last_start_at_ms = self._clock.now_ms()
         self.started += 1
@@ -228,14 +258,12 @@ class Attempts:
         self._feed_failure(attempt.partition, attempt.live, error, attempt.timings(), attempt.plan.options.retry_policy)
 
     def closed(self, attempt: Attempt) -> None:
-        """Free the slot of an attempt, and give it to the one that waits longest."""
+        """Free the slot of an attempt, and give it to whose turn it is."""
         if self._open.get(attempt.live.id) is attempt:
             del self._open[attempt.live.id]
         if attempt.state is not None:
             attempt.state.unpin()
-        while self._waiting and len(self._open) < self._slots:
-            effect, since_s = self._waiting.popleft()
-            self._prepare(effect, since_s)
+        self._fill()
 
     def _feed_failure(self, partition: int, live: Live, error: AttemptError, timings: AttemptTimings, policy: EffectiveRetryPolicy) -> None:
         event = facts.AttemptFailed(live.id, live.attempt, error, policy, self._random.fraction(), timings)

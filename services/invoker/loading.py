@@ -53,7 +53,7 @@ class _Preparation(msgspec.Struct, frozen=True):
     owned: OwnedPartition
     live: Live
     attempt: int
-    then: Callable[[], None]
+    then: Callable[[bool], None]
 
 
 class Loader:
@@ -80,8 +80,8 @@ class Loader:
 
     # Journal and state for attempts.
 
-    def prepare(self, partition: int, live: Live, attempt: int, then: Callable[[], None]) -> None:
-        """Read the journal and state that an attempt needs, then call `then` if that attempt is still wanted."""
+    def prepare(self, partition: int, live: Live, attempt: int, then: Callable[[bool], None]) -> None:
+        """Read the journal and state that an attempt needs, then call `then` once: with false if it is no longer wanted."""
         self._preparations.append(_Preparation(self._owner.partitions[partition], live, attempt, then))
         self._schedule()
 
@@ -123,6 +123,8 @@ class Loader:
             log.error("store_read_failed", reason=error.message)
             self._owner.drop_all()
             self._owner.on_lost()
+            for preparation in preparations:
+                preparation.then(False)
             return
         records, journals, states = found
         for lookup in lookups:
@@ -165,7 +167,9 @@ class Loader:
     ) -> None:
         owned, live = preparation.owned, preparation.live
         view = owned.view
-        if view.lives.get(live.id) is not live or live.attempt != preparation.attempt:
+        is_ours = self._owner.partitions.get(view.number) is owned
+        if not is_ours or view.lives.get(live.id) is not live or live.attempt != preparation.attempt:
+            preparation.then(False)
             return
         if live.journal is None:
             entries = journals[live.id]
@@ -177,7 +181,7 @@ class Loader:
             if key not in view.states:
                 view.states[key] = states[key]
                 self.trim(view)
-        preparation.then()
+        preparation.then(True)
 
 
 def _read_all(

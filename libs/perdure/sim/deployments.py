@@ -104,7 +104,8 @@ class SimDeploymentClient:
         number = self.deployments.exchanges = self.deployments.exchanges + 1
         exchange = SimExchange(self, path.removeprefix("/invoke/"), dict(headers), receiver, lambda: self._open.pop(number, None))
         self._open[number] = exchange
-        exchange.connect()
+        if self.process.is_alive:  # a timer of a dead one may still fire
+            exchange.connect()
         return exchange
 
     def disconnect(self) -> None:
