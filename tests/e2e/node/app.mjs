@@ -64,4 +64,10 @@ const chain = restate.service({
   handlers: { greet: async (ctx, name) => ctx.serviceClient(greeter).greet(name) },
 });
 
-restate.serve({ services: [greeter, counter, steps, chain], port: Number(process.env.PORT ?? 9080) });
+const parked = restate.service({
+  name: `${prefix}Parked`,
+  options: { inactivityTimeout: 0 },
+  handlers: { wait: async (ctx) => ctx.awakeable().promise },
+});
+
+restate.serve({ services: [greeter, counter, steps, chain, parked], port: Number(process.env.PORT ?? 9080) });
