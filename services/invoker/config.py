@@ -12,8 +12,8 @@ class InvokerConfig(CommonConfig, frozen=True, kw_only=True):
     """What an invoker can be told."""
 
     concurrent_invocations_limit: Annotated[int, Meta(ge=1, description="attempts that run at the same time")] = 1000
-    invocations_max: Annotated[int, Meta(ge=1, description="unfinished invocations in memory beyond which new ones are refused")] = (
-        1_000_000
+    invocations_max: Annotated[int, Meta(ge=1, description="unfinished invocations (4 kB each) beyond which new ones are refused")] = (
+        250_000
     )
     message_size_limit: Annotated[SizeBytes, Meta(description="largest message from a deployment")] = 32 * 1024 * 1024
     experimental_enable_protocol_v7: Annotated[

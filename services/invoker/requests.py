@@ -54,6 +54,8 @@ class Requests:
         self._random = random
         self._invocations_max = invocations_max
         self._decoder = decoder_of(OwnerRequests)
+        self._room = 0
+        """New invocations that the batch at hand may bring."""
         self._tasks: set[asyncio.Task[None]] = set()
         self.received = 0
 
@@ -72,6 +74,8 @@ class Requests:
             log.warning("requests_unreadable", reason=str(error))
             return
         self.received += len(batch.requests)
+        held = sum(len(owned.view.lives) for owned in self._owner.partitions.values())
+        self._room = self._invocations_max - held
         refused = [reply for request in batch.requests if (reply := self._take(batch.reply_subject, request)) is not None]
         if refused:
             self._bus.publish(batch.reply_subject, encode(OwnerReplies(VERSION, refused)))
@@ -82,8 +86,10 @@ class Requests:
         owned = self._owner.partitions.get(partition)
         if owned is None or owned.is_closing:
             return NotOwner(request.request_id)
-        if isinstance(request, Invoke) and len(owned.view.lives) * len(self._owner.partitions) > self._invocations_max:
-            return Overloaded(request.request_id)
+        if isinstance(request, Invoke):
+            self._room -= 1
+            if self._room < 0:
+                return Overloaded(request.request_id)
         blob_id = _blob_of(request)
         if blob_id is not None:
             self._spawn(self._fetch_and_feed(partition, reply_subject, request, blob_id))
