@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import xxhash
 
+from perdure.base.durations import format_duration_ms
 from perdure.base.errors import RemoteProtocolError
 from perdure.base.ids import format_invocation_id
 from perdure.codec.service_protocol import Codec
@@ -348,8 +349,8 @@ class Attempt:
         elif not self._has_ended_request:
             self.suspend()
         else:
-            seconds = self.plan.options.abort_timeout_ms / 1_000
-            self._break(AttemptError(500, f"the invocation stream was closed after the 'abort timeout' ({seconds:g}s) fired.", "RT0001"))
+            limit = format_duration_ms(self.plan.options.abort_timeout_ms)
+            self._break(AttemptError(500, f"the invocation stream was closed after the 'abort timeout' ({limit}) fired.", "RT0001"))
 
 
 def _error_of_status(status: int, headers: dict[str, str], url: str) -> AttemptError:

@@ -32,6 +32,7 @@ from perdure.bus.subjects import Subjects
 from perdure.model.invocation import Status
 from perdure.model.result import Success
 from perdure.model.state import StateMutation
+from perdure.query.texts import attempt_failure_text
 from perdure.store.blobs import get_blob
 from services.invoker.machine.events import RequestReceived
 from services.invoker.machine.view import Live
@@ -156,7 +157,7 @@ def _tell(live: Live) -> LiveInvocation:
         retry_count=live.failures + (1 if live.is_open else 0),
         last_start_at_ms=live.last_start_at_ms,
         next_retry_at_ms=live.next_retry_at_ms,
-        last_failure=None if failure is None else f"[{failure.code}] {failure.message}",
+        last_failure=None if failure is None else attempt_failure_text(failure),
         last_failure_code=None if failure is None else failure.doc_code,
         last_attempt_deployment_id=None if live.record.pin is None else live.record.pin.deployment_id,
         last_attempt_server=live.last_server,

@@ -5,11 +5,16 @@ from typing import Any, Final
 
 import msgspec
 
-from perdure.model.journal import Combinator, Future
+from perdure.model.journal import AttemptError, Combinator, Future
 from perdure.model.result import Failure
 from perdure.model.target import HandlerType, Target
 
-_PHRASES: Final = {status.value: status.phrase for status in HTTPStatus} | {400: "Bad request", 500: "Internal"}
+_PHRASES: Final = {status.value: status.phrase for status in HTTPStatus} | {
+    400: "Bad request",
+    500: "Internal",
+    570: "Journal mismatch",
+    571: "Protocol violation",
+}
 _COMBINATORS: Final = {
     Combinator.UNKNOWN: "Unknown",
     Combinator.FIRST_COMPLETED: "FirstCompleted",
@@ -40,8 +45,19 @@ def failure_text(failure: Failure) -> str:
 
 def promise_failure_text(failure: Failure) -> str:
     """Return `[code phrase] message`, as promises show their failures."""
-    phrase = _PHRASES.get(failure.code)
-    return failure_text(failure) if phrase is None else f"[{failure.code} {phrase}] {failure.message}"
+    return f"{code_text(failure.code)} {failure.message}"
+
+
+def attempt_failure_text(error: AttemptError) -> str:
+    """Return `[code phrase] message`, and the stack trace on the lines below, as the last failure of an invocation is shown."""
+    text = f"{code_text(error.code)} {error.message}"
+    return f"{text}\n{error.stacktrace}" if error.stacktrace else text
+
+
+def code_text(code: int) -> str:
+    """Return `[code phrase]`, or `[code]` where there is no phrase."""
+    phrase = _PHRASES.get(code)
+    return f"[{code}]" if phrase is None else f"[{code} {phrase}]"
 
 
 def utf8_text(value: bytes) -> str | None:
