@@ -55,12 +55,15 @@ class Contract(NamedTuple):
         """Do what an operator does to one invocation: `cancel`, `kill`, `pause`, `resume`, `restart-as-new`, `purge`."""
         return self.suite.http.patch(f"{self.suite.admin_url}/invocations/{invocation_id}/{action}", params=parameters)
 
-    def row(self, invocation_id: str) -> dict[str, Any]:
-        """Return what SQL shows of an invocation, nothing if it is unknown."""
-        statement = f"SELECT * FROM sys_invocation WHERE id = '{invocation_id}'"
+    def rows(self, statement: str) -> list[dict[str, Any]]:
+        """Return what SQL answers."""
         answer = self.suite.http.post(f"{self.suite.admin_url}/query", json={"query": statement}, headers={"accept": "application/json"})
         assert answer.status_code == 200, answer.text
-        return next(iter(answer.json()["rows"]), {})
+        return answer.json()["rows"]
+
+    def row(self, invocation_id: str) -> dict[str, Any]:
+        """Return what SQL shows of an invocation, nothing if it is unknown."""
+        return next(iter(self.rows(f"SELECT * FROM sys_invocation WHERE id = '{invocation_id}'")), {})
 
     def wait_for_status(self, invocation_id: str, *statuses: str) -> dict[str, Any]:
         """Wait until an invocation has one of `statuses` and return its row."""

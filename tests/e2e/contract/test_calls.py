@@ -35,6 +35,15 @@ def test_a_delay_does_not_hold_the_lock_of_the_object(contract: Contract, key: s
     assert contract.operate(callee, "cancel").status_code == 200
 
 
+def test_a_send_with_a_delay_is_scheduled(contract: Contract, key: str) -> None:
+    answer = contract.call("Counter", key, "add", "send?delay=1h", body=1).json()
+    assert "executionTime" in answer
+    assert contract.wait_for_status(answer["invocationId"], "scheduled")["target_service_key"] == key
+    assert contract.operate(answer["invocationId"], "cancel").status_code == 200
+    soon = contract.call("Counter", key, "add", "send?delay=100ms", body=2).json()["invocationId"]
+    assert contract.suite.attach(soon).json() == {"oldValue": 0, "newValue": 2}
+
+
 def test_calls_of_one_handler_to_one_object_arrive_in_order(contract: Contract, key: str) -> None:
     def many(item: int) -> dict[str, object]:
         request = contract.proxied("ListObject", key, "append", message=json.dumps(str(item)).encode())

@@ -41,6 +41,13 @@ def test_a_handler_says_itself_when_to_try_again(contract: Contract, key: str) -
     assert contract.suite.attach(invocation).json() == 2
 
 
+def test_a_handler_is_given_up_where_its_policy_kills(contract: Contract, key: str) -> None:
+    answer = contract.call("Beyond", "giveUp", body=key)
+    assert answer.status_code == 500
+    assert "never" in answer.json()["message"]
+    assert contract.endpoint.effects(key) == ["attempt"] * 3
+
+
 def test_a_side_effect_is_tried_until_it_succeeds(contract: Contract, key: str) -> None:
     assert contract.result("Failing", key, "sideEffectSucceedsAfterGivenAttempts", body=3) == 3
 

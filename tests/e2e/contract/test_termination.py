@@ -14,23 +14,15 @@ def unlock(contract: Contract, key: str) -> None:
 
 
 def wait_until_blocked(contract: Contract, key: str, operation: str) -> None:
-    """Wait until the blocking handler awaits its last operation: `CALL` puts an invocation into its own inbox."""
-    statement = f"SELECT id FROM sys_invocation WHERE target_service_key = '{key}' AND target_handler_name = 'block'"
+    """Wait until the holder's word has come and what follows is journaled; `CALL` puts an invocation into its own inbox."""
+    blocking = f"target_service_key = '{key}' AND target_handler_name = 'block'"
     if operation == "CALL":
-        eventually(lambda: len(rows(contract, f"{statement} AND status = 'pending'")) == 1, "the call waits in the inbox")
+        statement = f"SELECT id FROM sys_invocation WHERE {blocking} AND status = 'pending'"
     else:
-        kind = {"SLEEP": "Command: Sleep", "AWAKEABLE": "Command: Set State"}[operation]
-        ids = [row["id"] for row in rows(contract, statement)]
-        where = f"id = '{ids[0]}' AND entry_type = '{kind}'"
-        eventually(lambda: operation == "AWAKEABLE" or rows(contract, f"SELECT index FROM sys_journal WHERE {where}"), f"{kind} of {key}")
-
-
-def rows(contract: Contract, statement: str) -> list[dict[str, object]]:
-    answer = contract.suite.http.post(
-        f"{contract.suite.admin_url}/query", json={"query": statement}, headers={"accept": "application/json"}
-    )
-    assert answer.status_code == 200, answer.text
-    return answer.json()["rows"]
+        [invocation] = contract.rows(f"SELECT id FROM sys_invocation WHERE {blocking}")
+        entry_type = {"SLEEP": "Command: Sleep", "AWAKEABLE": "Notification: Signal"}[operation]
+        statement = f"SELECT index FROM sys_journal WHERE id = '{invocation['id']}' AND entry_type = '{entry_type}'"
+    eventually(lambda: contract.rows(statement), f"{operation} of {key} blocks")
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
@@ -95,9 +87,9 @@ def test_killing_frees_every_lock_of_a_tree_of_calls(contract: Contract, key: st
     root = contract.send("KillTestRunner", key, "startCallTree")
     unlock(contract, key)
     statement = f"SELECT id FROM sys_invocation WHERE target_service_key = '{key}' AND target_handler_name = 'recursiveCall'"
-    eventually(lambda: len(rows(contract, f"{statement} AND status = 'pending'")) == 1, "the recursive call waits in the inbox")
+    eventually(lambda: len(contract.rows(f"{statement} AND status = 'pending'")) == 1, "the recursive call waits in the inbox")
     assert contract.operate(root, "kill").status_code == 200
     answer = contract.suite.attach(root)
     assert (answer.status_code, answer.json()["message"]) == (409, "killed")
     contract.result("KillTestSingleton", key, "isUnlocked")
-    eventually(lambda: not rows(contract, f"{statement} AND status != 'completed'"), "nothing of the tree goes on")
+    eventually(lambda: not contract.rows(f"{statement} AND status != 'completed'"), "nothing of the tree goes on")

@@ -54,3 +54,18 @@ def test_new_invocations_go_to_the_new_version_and_pinned_ones_stay(versions: Ve
     restarted = contract.operate(waiting, "restart-as-new").json()["new_invocation_id"]
     eventually(lambda: contract.row(restarted).get("pinned_deployment_id") == second, "the restarted one runs on the new version")
     contract.operate(restarted, "kill")
+
+
+def test_a_paused_invocation_is_resumed_on_the_new_version_where_that_is_asked_for(versions: Versions, key: str) -> None:
+    contract = versions.first
+    invocation = contract.send(SERVICE, key, "interpretCommands", body={"commands": [VERSION, WAIT, VERSION]})
+    eventually(lambda: contract.result(SERVICE, key, "hasAwakeable", body="a"), "it waits")
+    assert contract.operate(invocation, "pause").status_code == 202
+    contract.wait_for_status(invocation, "paused")
+    contract.result(SERVICE, key, "resolveAwakeable", body={"awakeableKey": "a", "value": "go on"})
+    second = versions.register_second()
+    assert contract.row(invocation)["status"] == "paused"
+    assert contract.operate(invocation, "resume", deployment="latest").status_code == 200
+    assert contract.suite.attach(invocation).json() == "two"
+    assert contract.result(SERVICE, key, "getResults") == ["one", "go on", "two"]
+    assert contract.row(invocation)["pinned_deployment_id"] == second

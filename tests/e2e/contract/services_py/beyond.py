@@ -4,7 +4,7 @@ from collections import Counter
 from datetime import timedelta
 from typing import Any
 
-from restate import Context, RunOptions, Service
+from restate import Context, InvocationRetryPolicy, RunOptions, Service
 from restate.exceptions import RetryableError
 
 from tests.e2e.contract.services_py.echoes import echo_headers
@@ -52,6 +52,16 @@ async def try_later(ctx: Context, request: dict[str, Any]) -> int:
     if attempts[request["tag"]] == 1:
         raise RetryableError("later", retry_after=timedelta(milliseconds=request["delayMillis"]))
     return attempts[request["tag"]]
+
+
+@beyond.handler(
+    "giveUp",
+    invocation_retry_policy=InvocationRetryPolicy(max_attempts=3, on_max_attempts="kill", initial_interval=timedelta(milliseconds=10)),
+)
+async def give_up(ctx: Context, tag: str) -> None:
+    """Fail every attempt; the policy allows three."""
+    effect(tag, "attempt")
+    raise ValueError("never")
 
 
 @beyond.handler("waitForWord")

@@ -30,6 +30,11 @@ export const beyond = restate.service({
       if (attempt === 1) throw new restate.RetryableError("later", { retryAfter: delayMillis });
       return attempt;
     },
+    // Fail every attempt; the policy allows three.
+    giveUp: restate.handlers.handler({ retryPolicy: { ...FAST_RETRIES, maxAttempts: 3, onMaxAttempts: "kill" } }, async (ctx, tag) => {
+      effect(tag, "attempt");
+      throw new Error("never");
+    }),
     // Tell the id of an awakeable under `tag`, and return its value.
     waitForWord: async (ctx, tag) => {
       const { id, promise } = ctx.awakeable();
