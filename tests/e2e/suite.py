@@ -18,7 +18,7 @@ from tests.e2e.api import Api
 from tests.e2e.processes import REPOSITORY, end, eventually, family, free_ports, is_listening, kill_now, spawn
 
 ROLES: Final = ("ingress", "admin", "sql", "nodectl", "invoker")
-ours_only: Final = pytest.mark.skipif(bool(os.environ.get("PERDURE_TEST_PEER")), reason="looks into our processes")
+ours_only: Final = pytest.mark.skipif(bool(os.environ.get("PERDURE_TEST_PEER")), reason="what only our server does")
 
 
 class Suite(Api):

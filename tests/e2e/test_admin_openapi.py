@@ -13,10 +13,11 @@ from schemathesis.specs.openapi.checks import content_type_conformance, response
 from services.admin.context import SERVER_VERSION
 from services.admin.openapi import openapi_document
 from tests.e2e.endpoint import Endpoint
-from tests.e2e.suite import Suite
+from tests.e2e.suite import Suite, ours_only
 
 EXAMPLES_MAX: Final = 5
 PREFIX: Final = "Described"
+pytestmark = ours_only
 HELD: Final = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 
 description = schemathesis.openapi.from_dict(openapi_document(SERVER_VERSION))

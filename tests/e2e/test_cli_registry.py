@@ -9,7 +9,7 @@ import pytest
 from tests.e2e.cli import MISSING, PROGRAM, Cli
 from tests.e2e.endpoint import Endpoint
 from tests.e2e.processes import eventually
-from tests.e2e.suite import Suite
+from tests.e2e.suite import Suite, ours_only
 
 pytestmark = pytest.mark.skipif(not PROGRAM.exists(), reason=MISSING)
 
@@ -84,6 +84,7 @@ def test_deployments_are_listed_and_described(deployment: str, endpoint: Endpoin
     restate("deployments", "describe", "dp_17f4GmlV2jAX6YvPFBOXnM5", code=1)
 
 
+@ours_only
 def test_deployments_remove_keeps_an_active_one_unless_forced(suite: Suite, restate: Cli, tmp_path: Path) -> None:
     removed = Endpoint("tests.e2e.services:app", tmp_path, prefix="CliGone")
     try:
