@@ -27,6 +27,7 @@ _OIDS: Final = {
     "large_binary": Oid.BYTEA,
     "binary_view": Oid.BYTEA,
     "date32[day]": Oid.DATE,
+    "date64[ms]": Oid.VARCHAR,
 }
 _LISTS_OF_INTEGERS: Final = ("list<item: int", "list<item: uint", "large_list<item: int", "large_list<item: uint")
 _LISTS: Final = ("list<", "large_list<")
@@ -67,6 +68,8 @@ def _values(column: Any) -> list[object]:
     arrow_type = str(column.type)
     if arrow_type.startswith("timestamp[ns"):  # Python's types hold microseconds
         column = column.cast(_arrow().timestamp("us", column.type.tz), safe=False)
+    elif arrow_type == "date64[ms]":
+        return [None if value is None else f"{value:%Y-%m-%d %H:%M:%S}" for value in column.cast(_arrow().timestamp("ms")).to_pylist()]
     elif arrow_type == "duration[ns]":
         column = column.cast(_arrow().duration("us"), safe=False)
     return column.to_pylist()

@@ -19,6 +19,7 @@ _TYPES: Final[dict[ColumnType, Any]] = {
     ColumnType.BOOL: pa.bool_(),
     ColumnType.BYTES: pa.large_binary(),
     ColumnType.TIMESTAMP: pa.timestamp("ms", "+00:00"),
+    ColumnType.MOMENT: pa.date64(),
     ColumnType.DURATION: pa.duration("ms"),
     ColumnType.U32_LIST: pa.list_(pa.uint32()),
     ColumnType.TEXT_LIST: pa.list_(pa.large_string()),
@@ -52,6 +53,8 @@ def batches_of(table: Table[Any], items: Iterator[Any], wanted: Wanted = EVERYTH
 
 def _array(column: Column[Any], page: list[Any]) -> Any:
     of = column.of
+    if column.type is ColumnType.MOMENT:
+        return pa.array([of(item) for item in page], type=pa.int64()).cast(pa.date64(), safe=False)
     return pa.array([of(item) for item in page], type=_TYPES[column.type])
 
 

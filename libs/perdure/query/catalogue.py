@@ -7,9 +7,10 @@ from perdure.query.invocations import SYS_IDEMPOTENCY, SYS_INVOCATION, SYS_INVOC
 from perdure.query.journal import SYS_JOURNAL
 from perdure.query.objects import STATE, SYS_INBOX, SYS_KEYED_SERVICE_STATUS, SYS_PROMISE
 from perdure.query.registrations import SYS_DEPLOYMENT, SYS_SERVICE
+from perdure.query.seed_era import SEED_ERA_TABLES
 from perdure.query.table import Table
 from perdure.query.unused import UNUSED
-from perdure.query.wire import PUBLIC
+from perdure.query.wire import PUBLIC, SEED_ERA
 
 TABLES: Final[dict[str, Table[Any]]] = {  # Any: each has items of its own
     table.name: table
@@ -30,5 +31,5 @@ TABLES: Final[dict[str, Table[Any]]] = {  # Any: each has items of its own
     )
 }
 
-SCHEMAS: Final[dict[str, dict[str, Table[Any]]]] = {PUBLIC: TABLES}
-"""schema -> its tables; a statement that names no schema means `public`."""
+SCHEMAS: Final[dict[str, dict[str, Table[Any]]]] = {PUBLIC: TABLES, SEED_ERA: SEED_ERA_TABLES}
+"""schema -> its tables; a statement that names no schema means `public`, or `v0_8` if only that has what it names."""

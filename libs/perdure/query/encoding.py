@@ -63,6 +63,8 @@ def _values(column: Any) -> list[Any]:
     if types.is_timestamp(kind):
         digits, mark = _UNITS[kind.unit], "Z" if kind.tz else ""
         return _mapped(column.cast(pa.int64()), lambda value: _timestamp_text(value, digits) + mark)
+    if kind == pa.date64():
+        return _mapped(column.cast(pa.int64()), lambda value: _timestamp_text(value // 1_000 * 1_000, 3))
     if types.is_duration(kind):
         digits = _UNITS[kind.unit]
         return _mapped(column.cast(pa.int64()), lambda value: _duration_text(value, digits))

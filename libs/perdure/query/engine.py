@@ -6,10 +6,12 @@ The engine is imported at the first statement: most processes never see one.
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+
+import msgspec
 
 from perdure.query import errors
-from perdure.query.wire import Dialect, Parameter
+from perdure.query.wire import PUBLIC, SEED_ERA, Dialect, Parameter
 from perdure.store.interface import ReadTransaction, Store
 from perdure.store.keyspace import Keyspace
 
@@ -24,6 +26,8 @@ COMPATIBLE_POSTGRES: Final = "14.0"
 
 
 AS_ENGINE: Final = Dialect()
+
+T = TypeVar("T")
 
 
 def _nothing() -> None:
@@ -85,7 +89,7 @@ class Engine:
 
     async def run(self, sql: str, parameters: Sequence[Parameter] = (), dialect: Dialect = AS_ENGINE) -> Result:
         """Read what a statement needs and start it. It ends at the latest with the process."""
-        wanted = await asyncio.to_thread(self._wanted_by, sql, parameters, dialect)
+        dialect, wanted = await asyncio.to_thread(self._settle, sql, parameters, dialect)
         filled = await self._read(wanted) if wanted else {}
         plan = await asyncio.to_thread(self._plan, sql, parameters, dialect, filled)
         return Result(plan.schema, _batches(plan))
@@ -99,6 +103,10 @@ class Engine:
             constants = {"version": version, "current_database": "restate"}
             self._engine = DataFusion(SCHEMAS, constants, memory_bytes_max=self._memory_bytes_max)
         return self._engine
+
+    def _settle(self, sql: str, parameters: Sequence[Parameter], dialect: Dialect) -> tuple[Dialect, dict["Place", "Wanted"]]:
+        """Return the dialect in which a statement can be run, and what it wants then."""
+        return _in_fitting_schema(lambda fitting: (fitting, self._wanted_by(sql, parameters, fitting)), dialect)
 
     def _wanted_by(self, sql: str, parameters: Sequence[Parameter], dialect: Dialect) -> dict["Place", "Wanted"]:
         engine = self._load()
@@ -126,7 +134,7 @@ class Engine:
         return await self._store.read(read)
 
     def _describe(self, sql: str, parameters: Sequence[Parameter] | None, dialect: Dialect) -> Any:
-        return self._plan(sql, parameters, dialect, {}).schema
+        return _in_fitting_schema(lambda fitting: self._plan(sql, parameters, fitting, {}).schema, dialect)
 
     def _plan(self, sql: str, parameters: Sequence[Parameter] | None, dialect: Dialect, filled: dict["Place", list[Any]]) -> "Plan":
         engine = self._load()
@@ -134,6 +142,19 @@ class Engine:
             return engine.plan(sql, parameters, dialect, filled)
         except Exception as error:
             raise errors.of_engine(error) from None
+
+
+def _in_fitting_schema(plan: Callable[[Dialect], T], dialect: Dialect) -> T:
+    """Plan a statement; one that names tables or columns which only the seed era had means those."""
+    try:
+        return plan(dialect)
+    except errors.QueryError as error:
+        if dialect.schema != PUBLIC or error.sqlstate not in errors.UNKNOWN_NAMES:
+            raise
+        try:
+            return plan(msgspec.structs.replace(dialect, schema=SEED_ERA))
+        except errors.QueryError:
+            raise error from None
 
 
 async def _batches(plan: "Plan") -> AsyncIterator[Any]:

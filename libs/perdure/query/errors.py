@@ -29,6 +29,9 @@ OUT_OF_MEMORY: Final = "53200"
 FEATURE_NOT_SUPPORTED: Final = "0A000"
 INTERNAL: Final = "XX000"
 
+UNKNOWN_NAMES: Final = frozenset({"42P01", "42703"})
+"""There is no such table, or no such column."""
+
 # The engine tells kinds of errors apart only by their text.
 _SQLSTATES: Final = (
     (re.compile(r"not supported: (DDL|DML)|(DDL|DML|Statement) not supported"), READ_ONLY),

@@ -169,7 +169,7 @@ def _told(name: str) -> Column[LiveInvocation]:
     return msgspec.structs.replace(_LIVE[name], is_live=True)
 
 
-def _scan(snapshot: Snapshot, conditions: Conditions) -> Iterator[Invocation]:
+def scan_invocations(snapshot: Snapshot, conditions: Conditions) -> Iterator[Invocation]:
     """Yield invocations; those that have ended and those that have not lie apart, so a status tells where to look."""
     wants_completed = conditions.allows("status", _STORED[Status.COMPLETED])
     wants_others = conditions.equal.get("status") != frozenset({_STORED[Status.COMPLETED]})
@@ -197,7 +197,7 @@ def _scan_idempotent(snapshot: Snapshot, wanted: Wanted) -> Iterator[Invocation]
     conditions = wanted.conditions
     names = {"service_key": "target_service_key", "invocation_id": "id", "partition_key": "partition_key"}
     stored = Conditions({names[name]: values for name, values in conditions.equal.items() if name in names})
-    return (row for row in _scan(snapshot, stored) if row.record.idempotency_key is not None)
+    return (row for row in scan_invocations(snapshot, stored) if row.record.idempotency_key is not None)
 
 
 SYS_INVOCATION: Final = Table[Invocation](
@@ -217,7 +217,7 @@ SYS_INVOCATION: Final = Table[Invocation](
         Column("status", _TEXT, lambda row: row.status, is_live=True),
         *_COMPLETION,
     ),
-    lambda snapshot, wanted: _scan(snapshot, wanted.conditions),
+    lambda snapshot, wanted: scan_invocations(snapshot, wanted.conditions),
 )
 
 SYS_INVOCATION_STATUS: Final = Table[Invocation](
@@ -236,7 +236,7 @@ SYS_INVOCATION_STATUS: Final = Table[Invocation](
         _INVOKED_BY_TARGET,
         *_COURSE,
     ),
-    lambda snapshot, wanted: _scan(snapshot, wanted.conditions),
+    lambda snapshot, wanted: scan_invocations(snapshot, wanted.conditions),
 )
 
 SYS_INVOCATION_STATE: Final = Table[LiveInvocation](
@@ -249,6 +249,7 @@ SYS_INVOCATION_STATE: Final = Table[LiveInvocation](
         *map(_told, (*_FAILURE, *_COMMAND, *_ENTRY, "awaiting")),
     ),
     _scan_state,
+    is_live=True,
 )
 
 SYS_IDEMPOTENCY: Final = Table[Invocation](

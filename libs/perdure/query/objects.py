@@ -20,7 +20,7 @@ from perdure.store.keyspace import PartitionKeys, unpack
 _TEXT, _U64 = ColumnType.TEXT, ColumnType.U64
 
 
-class _Entry(NamedTuple):
+class StateEntry(NamedTuple):
     """A state entry, or an object's lock (`name` is empty then)."""
 
     service: str
@@ -52,12 +52,12 @@ def _object_of(service: object, key: object) -> tuple[str, str]:
     return service, key
 
 
-def _scan_state(snapshot: Snapshot, wanted: Wanted) -> Iterator[_Entry]:
+def _scan_state(snapshot: Snapshot, wanted: Wanted) -> Iterator[StateEntry]:
     for _, place in objects_wanted(snapshot, wanted.conditions, PartitionKeys.state_of):
         for row, value in snapshot.scan(*place):
             service, key, name = unpack(row)[-3:]
             assert isinstance(name, bytes)
-            yield _Entry(*_object_of(service, key), name, value)
+            yield StateEntry(*_object_of(service, key), name, value)
 
 
 def _scan_promises(snapshot: Snapshot, wanted: Wanted) -> Iterator[_NamedPromise]:
@@ -76,10 +76,10 @@ def _scan_inboxes(snapshot: Snapshot, wanted: Wanted) -> Iterator[_Waiting]:
             yield _Waiting(*_object_of(service, key), sequence, invocation_id)
 
 
-def _scan_locks(snapshot: Snapshot, wanted: Wanted) -> Iterator[_Entry]:
+def _scan_locks(snapshot: Snapshot, wanted: Wanted) -> Iterator[StateEntry]:
     for _, place in objects_wanted(snapshot, wanted.conditions, PartitionKeys.lock, id_column="invocation_id"):
         for row, invocation_id in snapshot.scan_rows(*place):
-            yield _Entry(*_object_of(*unpack(row)[-2:]), b"", invocation_id)
+            yield StateEntry(*_object_of(*unpack(row)[-2:]), b"", invocation_id)
 
 
 def _success(promise: _NamedPromise) -> bytes | None:
@@ -94,7 +94,7 @@ def _failure(promise: _NamedPromise) -> str | None:
     return promise_failure_text(promise.result) if isinstance(promise.result, Failure) else None
 
 
-STATE: Final = Table[_Entry](
+STATE: Final = Table[StateEntry](
     "state",
     (
         Column("partition_key", _U64, lambda entry: partition_key_of_key(entry.key)),
@@ -139,7 +139,7 @@ SYS_INBOX: Final = Table[_Waiting](
     _scan_inboxes,
 )
 
-SYS_KEYED_SERVICE_STATUS: Final = Table[_Entry](
+SYS_KEYED_SERVICE_STATUS: Final = Table[StateEntry](
     "sys_keyed_service_status",
     (
         Column("partition_key", _U64, lambda lock: partition_key_of_key(lock.key)),

@@ -34,6 +34,8 @@ class ColumnType(enum.Enum):
     BYTES = "bytes"
     TIMESTAMP = "ts"
     """Unix milliseconds."""
+    MOMENT = "date64"
+    """Unix milliseconds, shown without a fraction or a zone, as tables of the seed era have them."""
     DURATION = "dur"
     """Milliseconds."""
     U32_LIST = "u32[]"
@@ -97,10 +99,12 @@ class Table(msgspec.Struct, Generic[Item], frozen=True):
     columns: tuple[Column[Item], ...]
     scan: Callable[[Snapshot, Wanted], Iterator[Item]]
     """Yields at least the items that are wanted, each once; it may leave out any other."""
+    is_live: bool = False
+    """Whether there is a row only where an invoker tells something."""
 
     def wants_live(self, wanted: Wanted) -> bool:
         """Whether a statement wants what only invokers know."""
-        return any(column.is_live and wanted.shows(column.name) for column in self.columns)
+        return self.is_live or any(column.is_live and wanted.shows(column.name) for column in self.columns)
 
 
 def nothing(_item: object) -> None:

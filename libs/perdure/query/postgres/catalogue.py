@@ -13,6 +13,7 @@ from perdure.query.catalogue import SCHEMAS
 from perdure.query.postgres.layouts import INFORMATION_TABLES, SYSTEM_TABLES
 from perdure.query.postgres.types import BY_OID, OID_OF, POSTGRES_TYPES
 from perdure.query.table import Table
+from perdure.query.wire import PUBLIC, SEED_ERA
 
 DATABASE: Final = "restate"
 USER: Final = "perdure"
@@ -24,7 +25,7 @@ CATALOGUE_SCHEMAS: Final = frozenset(CATALOGUE)
 CATALOGUE_TABLES: Final = frozenset(SYSTEM_TABLES)
 
 _OWNER_OID: Final = 10
-_NAMESPACES: Final = {SYSTEM_SCHEMA: 11, "public": 2200, INFORMATION_SCHEMA: 13_000, "v0_8": 16_384}
+_NAMESPACES: Final = {SYSTEM_SCHEMA: 11, PUBLIC: 2200, INFORMATION_SCHEMA: 13_000, SEED_ERA: 16_384}
 _FIRST_TABLE_OID: Final = 16_400
 _COLLATION_OID: Final = 100
 _COLLATABLE: Final = frozenset({25, 1043, 1009})

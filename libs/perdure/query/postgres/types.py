@@ -64,6 +64,7 @@ OID_OF: Final = {
     ColumnType.BOOL: 16,
     ColumnType.BYTES: 17,
     ColumnType.TIMESTAMP: 1184,
+    ColumnType.MOMENT: 1043,
     ColumnType.DURATION: 1186,
     ColumnType.U32_LIST: 1016,
     ColumnType.TEXT_LIST: 1009,
