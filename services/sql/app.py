@@ -2,11 +2,14 @@
 
 import asyncio
 
+from perdure.base.errors import ConfigurationError
+from perdure.process.certificate import ServerCertificate
 from perdure.process.runtime import HeartbeatFacts, Runtime
 from perdure.query.live import LiveSource
 from perdure.query.remote import RemoteQueries
 from perdure.query.workers import QueryWorkers, opening_of
 from services.sql.config import SqlConfig
+from services.sql.login import accounts_of
 from services.sql.portal import ResultLimits
 from services.sql.server import SqlServer
 from services.sql.session import SessionLimits
@@ -19,7 +22,13 @@ async def serve(runtime: Runtime[SqlConfig]) -> None:
     workers = QueryWorkers(opening_of(config, memory_bytes_max=config.query_memory_limit), ask_live=live.ask)
     limits = SessionLimits(config.query_timeout, ResultLimits(config.result_rows_limit, config.result_size_limit))
     server = SqlServer(
-        RemoteQueries(workers), connections_max=config.connections_max, limits=limits, random=runtime.random, log=runtime.log
+        RemoteQueries(workers),
+        connections_max=config.connections_max,
+        limits=limits,
+        accounts=accounts_of(config.user, config.password, runtime.random),
+        certificate=_certificate(runtime),
+        random=runtime.random,
+        log=runtime.log,
     )
     listener = await asyncio.start_server(server.accept, config.bind, config.port)
     host, port = listener.sockets[0].getsockname()[:2]
@@ -32,3 +41,12 @@ async def serve(runtime: Runtime[SqlConfig]) -> None:
         listener.close()
         await server.drain()
     await workers.close()
+
+
+def _certificate(runtime: Runtime[SqlConfig]) -> ServerCertificate | None:
+    files = (runtime.config.tls_cert_file, runtime.config.tls_key_file)
+    if not all(files):
+        if any(files):
+            raise ConfigurationError("sql.tls_cert_file and sql.tls_key_file are needed both, or neither")
+        return None
+    return ServerCertificate(*files, runtime.log)

@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import hmac
+import socket
+import ssl
 from typing import Final
 
 from structlog.typing import FilteringBoundLogger
@@ -11,7 +13,10 @@ from perdure.base.clock import Random
 from perdure.base.limits import MIB
 from perdure.codec.pgwire import backend
 from perdure.codec.pgwire import frontend as fe
+from perdure.process.certificate import ServerCertificate
 from perdure.query.engine import Queries
+from perdure.query.errors import QueryError
+from services.sql.login import Accounts, log_in
 from services.sql.session import Session, SessionLimits
 from services.sql.settings import REPORTED
 
@@ -29,14 +34,28 @@ class SqlServer:
         queries: Runs the statements.
         connections_max: Sessions at a time.
         limits: Of each session.
-        random: For the secrets of cancel requests.
+        accounts: Who may come in.
+        certificate: Of TLS for clients that ask for it; None declines.
+        random: For the secrets of cancel requests, and for logins.
         log: Where connections that break the protocol are told.
     """
 
-    def __init__(self, queries: Queries, *, connections_max: int, limits: SessionLimits, random: Random, log: FilteringBoundLogger) -> None:
+    def __init__(
+        self,
+        queries: Queries,
+        *,
+        connections_max: int,
+        limits: SessionLimits,
+        accounts: Accounts,
+        certificate: ServerCertificate | None,
+        random: Random,
+        log: FilteringBoundLogger,
+    ) -> None:
         self._queries = queries
         self._connections_max = connections_max
         self._limits = limits
+        self._accounts = accounts
+        self._certificate = certificate
         self._random = random
         self._log = log
         self._connections: set[_Connection] = set()
@@ -58,6 +77,9 @@ class SqlServer:
             await self._serve(connection)
         except (ConnectionError, TimeoutError):
             pass
+        except QueryError as error:
+            self._log.info("refused", reason=error.message)
+            await connection.bid_farewell(error.sqlstate, error.message)
         except fe.PostgresProtocolError as error:
             self._log.info("protocol_broken", reason=error.message)
             await connection.bid_farewell("08P01", error.message)
@@ -78,8 +100,9 @@ class SqlServer:
     async def _serve(self, connection: "_Connection") -> None:
         async with asyncio.timeout(_STARTUP_S_MAX):
             startup = await self._startup(connection)
-        if startup is None:
-            return
+            if startup is None:
+                return
+            await log_in(startup, self._accounts, self._random, send=connection.send, receive=connection.next)
         if len(self._sessions) >= self._connections_max:
             await connection.bid_farewell("53300", f"too many connections, limit {self._connections_max}")
             return
@@ -101,7 +124,9 @@ class SqlServer:
     async def _startup(self, connection: "_Connection") -> fe.Startup | None:
         while (message := await connection.next()) is not None:
             match message:
-                case fe.EncryptionRequested():
+                case fe.TlsRequested() if self._certificate is not None:
+                    await connection.begin_tls(self._certificate.context())
+                case fe.TlsRequested() | fe.GssapiRequested():
                     await connection.send(backend.ENCRYPTION_DECLINED)
                 case fe.Startup():
                     return message
@@ -135,6 +160,7 @@ class _Connection:
         self._decoder = fe.FrontendDecoder(message_bytes_max=_MESSAGE_BYTES_MAX)
         self._messages: asyncio.Queue[fe.FrontendMessage | fe.PostgresProtocolError | None] = asyncio.Queue()
         self._room = asyncio.Semaphore(_MESSAGES_WAITING_MAX)
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # a client that vanishes is noticed
         self._reading = asyncio.ensure_future(self._read())
         self.is_stopped = False
         self.on_lost = _nothing
@@ -151,6 +177,21 @@ class _Connection:
         """Send bytes; waits where the client takes them slowly."""
         self._writer.write(data)
         await self._writer.drain()
+
+    async def begin_tls(self, context: ssl.SSLContext) -> None:
+        """Accept TLS, and go on with it.
+
+        Raises:
+            PostgresProtocolError: The client has sent more before it; somebody else may have.
+            ConnectionError: The handshake failed.
+        """
+        if self._writer.get_extra_info("sslcontext") is not None or not self._decoder.is_empty or not self._messages.empty():
+            raise fe.PostgresProtocolError("data before TLS was begun")
+        self._writer.write(backend.TLS_ACCEPTED)
+        try:
+            await self._writer.start_tls(context)  # nothing can be read in between: it takes the transport at once
+        except ssl.SSLError as error:
+            raise ConnectionResetError(str(error)) from None
 
     async def bid_farewell(self, sqlstate: str, reason: str) -> None:
         """Tell why the connection ends, if the client still listens."""

@@ -48,7 +48,7 @@ _decode_entry: Final = msgspec.msgpack.Decoder(j.StoredEntry).decode
 
 class _JournalRow(NamedTuple):
     invocation: Invocation
-    index: int
+    position: int
     command: j.Command
     is_complete: bool | None
 
@@ -201,7 +201,7 @@ SYS_JOURNAL: Final = Table[_JournalRow](
         Column("partition_key", _U64, lambda row: partition_key_of(row.invocation.id)),
         Column("service", _TEXT, lambda row: row.invocation.record.target.service),
         Column("service_key", _TEXT, lambda row: service_key_of(row.invocation.id, row.invocation.record.target)),
-        Column("index", _U32, lambda row: row.index),
+        Column("index", _U32, lambda row: row.position),
         Column("entry_type", _TEXT, lambda row: _ENTRY_TYPES.get(type(row.command), "Custom")),
         Column("completed", ColumnType.BOOL, lambda row: row.is_complete),
         _of_call("invoked_id", lambda call: id_text(call.callee_id) if call.callee_id else None),

@@ -111,7 +111,7 @@ def test_messages_do_not_depend_on_how_the_stream_is_cut(sent: list[fe.FrontendM
 def test_encryption_is_asked_for_before_the_startup() -> None:
     decoder = fresh()
     requests = startup(80877103, b"") + startup(80877104, b"")
-    assert list(decoder.receive(requests + START)) == [fe.EncryptionRequested(), fe.EncryptionRequested(), fe.Startup(0, {"user": "me"})]
+    assert list(decoder.receive(requests + START)) == [fe.TlsRequested(), fe.GssapiRequested(), fe.Startup(0, {"user": "me"})]
 
 
 def test_a_cancel_request_names_process_and_secret() -> None:

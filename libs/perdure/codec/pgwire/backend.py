@@ -17,6 +17,7 @@ _FIELD: Final = struct.Struct(">IhIhih")
 _NULL: Final = b"\xff\xff\xff\xff"
 
 ENCRYPTION_DECLINED: Final = b"N"
+TLS_ACCEPTED: Final = b"S"
 
 
 def message(kind: bytes, content: bytes = b"") -> bytes:
@@ -35,6 +36,22 @@ CLOSE_COMPLETE: Final = message(b"3")
 NO_DATA: Final = message(b"n")
 PORTAL_SUSPENDED: Final = message(b"s")
 EMPTY_QUERY_RESPONSE: Final = message(b"I")
+
+
+def authentication_sasl(mechanisms: Sequence[str]) -> bytes:
+    """Ask who the client is, by one of some SASL mechanisms."""
+    return message(b"R", _INT32.pack(10) + b"".join(map(_text, mechanisms)) + b"\x00")
+
+
+def authentication_sasl_continue(challenge: bytes) -> bytes:
+    """Go on with a SASL exchange."""
+    return message(b"R", _INT32.pack(11) + challenge)
+
+
+def authentication_sasl_final(outcome: bytes) -> bytes:
+    """End a SASL exchange that has succeeded."""
+    return message(b"R", _INT32.pack(12) + outcome)
+
 
 TransactionStatus = Literal[b"I", b"T", b"E"]
 """Idle, in a transaction, in a failed transaction."""

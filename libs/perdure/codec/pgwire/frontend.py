@@ -29,8 +29,12 @@ class PostgresProtocolError(RemoteProtocolError):
     code = None
 
 
-class EncryptionRequested(msgspec.Struct, frozen=True):
-    """The client asks for TLS or GSSAPI; a single `N` declines, and the client goes on in clear or leaves."""
+class TlsRequested(msgspec.Struct, frozen=True):
+    """The client asks for TLS: after an `S` it begins the handshake; after an `N` it goes on in clear, or leaves."""
+
+
+class GssapiRequested(msgspec.Struct, frozen=True):
+    """The client asks for encryption by GSSAPI; a single `N` declines."""
 
 
 class CancelRequested(msgspec.Struct, frozen=True):
@@ -45,6 +49,25 @@ class Startup(msgspec.Struct, frozen=True):
 
     minor_version: int
     parameters: dict[str, str]
+
+
+class AuthenticationResponse(msgspec.Struct, frozen=True):
+    """What a client says when it is asked who it is; `content` depends on how it was asked."""
+
+    content: bytes
+
+    def initial(self) -> tuple[str, bytes]:
+        """Return the mechanism that a client has chosen, and its first message.
+
+        Raises:
+            PostgresProtocolError: This is no such message.
+        """
+        reader = _Reader(self.content)
+        mechanism = reader.text()
+        size = reader.int32()
+        first = b"" if size == -1 else reader.take(size)
+        reader.finish()
+        return mechanism, first
 
 
 class Query(msgspec.Struct, frozen=True):
@@ -115,9 +138,11 @@ class Terminate(msgspec.Struct, frozen=True):
 
 
 FrontendMessage = (
-    EncryptionRequested
+    TlsRequested
+    | GssapiRequested
     | CancelRequested
     | Startup
+    | AuthenticationResponse
     | Query
     | Parse
     | Bind
@@ -236,6 +261,7 @@ _MESSAGES: Final[dict[int, Callable[[_Reader], FrontendMessage]]] = {
     ord("S"): lambda _: Sync(),
     ord("H"): lambda _: Flush(),
     ord("X"): lambda _: Terminate(),
+    ord("p"): lambda reader: AuthenticationResponse(reader.rest()),
 }
 
 
@@ -243,8 +269,10 @@ def _startup(content: bytes) -> FrontendMessage:
     reader = _Reader(content)
     code = reader.int32()
     match code:
-        case _ if code in {_SSL_REQUEST, _GSSENC_REQUEST}:
-            message = EncryptionRequested()
+        case _ if code == _SSL_REQUEST:
+            message = TlsRequested()
+        case _ if code == _GSSENC_REQUEST:
+            message = GssapiRequested()
         case _ if code == _CANCEL_REQUEST:
             message = CancelRequested(reader.int32(), reader.rest())
         case _ if code >> 16 == _PROTOCOL_MAJOR:
@@ -282,6 +310,11 @@ class FrontendDecoder:
             if isinstance(message, Startup):
                 self._has_started = True
             yield message
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was received that is not yet a message."""
+        return not self._buffer
 
     def _next(self) -> FrontendMessage | None:
         head = 1 if self._has_started else 0
