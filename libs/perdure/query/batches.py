@@ -37,8 +37,21 @@ def batches_of(table: Table[Any], items: Iterator[Any], wanted: Wanted = EVERYTH
     Raises:
         QueryError: They take more than `bytes_max` (0: any number is fine).
     """
+    return list(pages_of(table, items, wanted, bytes_max=bytes_max)) or [empty_of(table)]
+
+
+def empty_of(table: Table[Any]) -> Any:
+    """Return a batch without rows."""
+    return pa.RecordBatch.from_pylist([], schema=schema_of(table))
+
+
+def pages_of(table: Table[Any], items: Iterator[Any], wanted: Wanted, *, bytes_max: int = 0) -> Iterator[Any]:
+    """Yield items as Arrow batches, one for each page of a scan.
+
+    Raises:
+        QueryError: As `batches_of`.
+    """
     schema = schema_of(table)
-    batches: list[Any] = []
     size_bytes = 0
     items = islice(items, wanted.limit)
     while page := list(islice(items, SCAN_ROWS_MAX)):
@@ -47,8 +60,7 @@ def batches_of(table: Table[Any], items: Iterator[Any], wanted: Wanted = EVERYTH
         if bytes_max and size_bytes > bytes_max:
             text = f"the statement reads more than {bytes_max} bytes of {table.name}: name the columns that it needs, or add conditions"
             raise QueryError(LIMIT_EXCEEDED, text)
-        batches.append(pa.RecordBatch.from_arrays(arrays, schema=schema))
-    return batches or [pa.RecordBatch.from_pylist([], schema=schema)]
+        yield pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
 def _array(column: Column[Any], page: list[Any]) -> Any:

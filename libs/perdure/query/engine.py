@@ -1,6 +1,6 @@
-"""Runs SQL over one consistent snapshot of the store.
+"""Runs SQL over a snapshot of the store.
 
-A statement is planned over empty tables, which tells what it wants of which; that is read in one transaction; then it runs over it.
+A statement is planned over empty tables, which tells what it wants of which; that is read; then it runs over it.
 The engine is imported at the first statement: most processes never see one.
 """
 
@@ -12,7 +12,7 @@ import msgspec
 
 from perdure.query import errors
 from perdure.query.wire import PUBLIC, SEED_ERA, Dialect, Parameter
-from perdure.store.interface import ReadTransaction, Store
+from perdure.store.interface import Store
 from perdure.store.keyspace import Keyspace
 
 if TYPE_CHECKING:
@@ -74,13 +74,23 @@ class Engine:
         keyspace: Where they are.
         ask_live: Asks the invokers what they know of invocations that are running.
         memory_bytes_max: What one statement may read of a table, and what it may hold beside that.
+        snapshot_s_max: How long a snapshot of the store may be read; None: until all is read.
     """
 
-    def __init__(self, store: Store, keyspace: Keyspace, *, ask_live: Callable[[], Awaitable["LiveById"]], memory_bytes_max: int) -> None:
+    def __init__(
+        self,
+        store: Store,
+        keyspace: Keyspace,
+        *,
+        ask_live: Callable[[], Awaitable["LiveById"]],
+        memory_bytes_max: int,
+        snapshot_s_max: float | None = None,
+    ) -> None:
         self._store = store
         self._keyspace = keyspace
         self._ask_live = ask_live
         self._memory_bytes_max = memory_bytes_max
+        self._snapshot_s_max = snapshot_s_max
         self._engine: DataFusion | None = None
 
     async def describe(self, sql: str, parameters: Sequence[Parameter] | None = None, dialect: Dialect = AS_ENGINE) -> Any:
@@ -116,22 +126,13 @@ class Engine:
             raise errors.of_engine(error) from None
 
     async def _read(self, wanted: dict["Place", "Wanted"]) -> dict["Place", list[Any]]:
-        from perdure.query.batches import batches_of
         from perdure.query.catalogue import SCHEMAS
-        from perdure.query.table import Snapshot
+        from perdure.query.reading import Reading
 
-        tables = {(schema, name): SCHEMAS[schema][name] for schema, name in wanted}
-        wants_live = any(tables[place].wants_live(parts) for place, parts in wanted.items())
+        wants_live = any(SCHEMAS[schema][name].wants_live(parts) for (schema, name), parts in wanted.items())
         live: LiveById = await self._ask_live() if wants_live else {}
-
-        def read(tr: ReadTransaction) -> dict["Place", list[Any]]:
-            snapshot = Snapshot(tr, self._keyspace, live)
-            return {
-                place: batches_of(tables[place], tables[place].scan(snapshot, parts), parts, bytes_max=self._memory_bytes_max)
-                for place, parts in wanted.items()
-            }
-
-        return await self._store.read(read)
+        reading = Reading(self._keyspace, live, wanted, bytes_max=self._memory_bytes_max, snapshot_s_max=self._snapshot_s_max)
+        return await reading.read(self._store)
 
     def _describe(self, sql: str, parameters: Sequence[Parameter] | None, dialect: Dialect) -> Any:
         return _in_fitting_schema(lambda fitting: self._plan(sql, parameters, fitting, {}).schema, dialect)

@@ -38,6 +38,10 @@ from perdure.query.wire import (
 from perdure.store.keyspace import Keyspace
 from perdure.store.opening import open_store
 
+_NICENESS: Final = 10
+"""Statements give way to the processes that carry calls."""
+_FDB_SNAPSHOT_S_MAX: Final = 3.0
+"""FoundationDB keeps a snapshot for five seconds: a longer read goes on with a later one."""
 _SPENT_BYTES: Final = 320 * MIB
 """A worker that has ever been as large gives memory back only by ending."""
 
@@ -77,7 +81,13 @@ async def _work(pipe: _Pipe) -> None:
     opening = await pipe.receive()
     assert isinstance(opening, Open)
     store = open_store(path=opening.path, fdb_cluster_file=opening.fdb_cluster_file, root=opening.root)
-    engine = Engine(store, Keyspace(opening.root), ask_live=pipe.ask_live, memory_bytes_max=opening.memory_bytes_max)
+    engine = Engine(
+        store,
+        Keyspace(opening.root),
+        ask_live=pipe.ask_live,
+        memory_bytes_max=opening.memory_bytes_max,
+        snapshot_s_max=_FDB_SNAPSHOT_S_MAX if opening.fdb_cluster_file else None,
+    )
     while (request := await pipe.receive()) is not None:
         try:
             await _answer(pipe, engine, request)
@@ -111,6 +121,7 @@ async def _answer(pipe: _Pipe, engine: Engine, request: Request) -> None:
 def main(argv: Sequence[str]) -> int:
     """Work until the parent closes the pipe."""
     die_with_parent(int(argv[0]))
+    os.nice(_NICENESS)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the parent decides
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints must not get between the answers

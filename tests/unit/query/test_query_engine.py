@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -19,7 +20,7 @@ from perdure.query.errors import QueryError
 from perdure.query.table import LiveById, Snapshot
 from perdure.store.chunks import set_chunked
 from perdure.store.format import prepare
-from perdure.store.interface import Store, Transaction
+from perdure.store.interface import ReadTransaction, Store, Transaction
 from perdure.store.keyspace import Keyspace
 from perdure.store.opening import open_store
 
@@ -37,11 +38,11 @@ def with_store(path: Path, work: Callable[[Store], Awaitable[None]]) -> None:
     asyncio.run(run())
 
 
-def an_engine(store: Store, *live: LiveInvocation, memory_bytes_max: int = 64 * MIB) -> Engine:
+def an_engine(store: Store, *live: LiveInvocation, memory_bytes_max: int = 64 * MIB, snapshot_s_max: float | None = None) -> Engine:
     async def ask_live() -> LiveById:
         return {each.invocation_id: each for each in live}
 
-    return Engine(store, KEYSPACE, ask_live=ask_live, memory_bytes_max=memory_bytes_max)
+    return Engine(store, KEYSPACE, ask_live=ask_live, memory_bytes_max=memory_bytes_max, snapshot_s_max=snapshot_s_max)
 
 
 async def rows(engine: Engine, sql: str, *parameters: object) -> list[tuple[object, ...]]:
@@ -61,7 +62,48 @@ def put(tr: Transaction, each: InvocationId, record: InvocationRecord, partition
     set_chunked(tr, key, msgspec.msgpack.encode(record), is_new=True)
 
 
-def test_every_invocation_is_seen_once_whatever_its_size(tmp_path: Path) -> None:
+class Interrupted(Exception):
+    """A snapshot that has become too old."""
+
+
+class Forgetful:
+    """A store whose first snapshot breaks amid a scan, so that it repeats the read."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._has_broken = False
+
+    async def read(self, fn: Callable[[ReadTransaction], Any]) -> Any:
+        def interrupted(tr: ReadTransaction) -> Any:
+            if self._has_broken:
+                return fn(tr)
+            try:
+                return fn(Breaking(tr))
+            except Interrupted:
+                self._has_broken = True
+                return fn(tr)
+
+        return await self._store.read(interrupted)
+
+
+class Breaking:
+    """A snapshot that breaks at its second range."""
+
+    def __init__(self, tr: ReadTransaction) -> None:
+        self.get = tr.get
+        self._tr = tr
+        self._ranges = 0
+
+    def get_range(self, begin: bytes, end: bytes, *, limit: int = 0, reverse: bool = False) -> list[tuple[bytes, bytes]]:
+        self._ranges += 1
+        if self._ranges == 2:
+            raise Interrupted
+        return self._tr.get_range(begin, end, limit=limit, reverse=reverse)
+
+
+@pytest.mark.parametrize("is_forgetful", [False, True])
+@pytest.mark.parametrize("snapshot_s_max", [None, 0.0])
+def test_every_invocation_is_seen_once_whatever_its_size(tmp_path: Path, snapshot_s_max: float | None, is_forgetful: bool) -> None:
     count = 2 * SCAN_ROWS_MAX + 500
 
     def fill(tr: Transaction) -> None:
@@ -72,7 +114,7 @@ def test_every_invocation_is_seen_once_whatever_its_size(tmp_path: Path) -> None
     async def work(store: Store) -> None:
         await prepare(store, KEYSPACE, 3)
         await store.transact(fill)
-        engine = an_engine(store)
+        engine = an_engine(cast("Store", Forgetful(store)) if is_forgetful else store, snapshot_s_max=snapshot_s_max)
         counted = "SELECT count(*), count(DISTINCT id), count(completion_result) FROM sys_invocation"
         assert await rows(engine, counted) == [(count, count, 5)]
         assert await rows(engine, "SELECT status, count(*) FROM sys_invocation GROUP BY 1 ORDER BY 1") == [
