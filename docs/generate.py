@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from docs.sql_page import sql_page
 from perdure.cli.up import UpConfig
 from perdure.process.config import CommonConfig
 from perdure.process.settings import Setting, settings_of
@@ -100,6 +101,7 @@ def main() -> None:
     """Write all generated pages."""
     REFERENCE.mkdir(exist_ok=True)
     (REFERENCE / "configuration.md").write_text(configuration_page())
+    (REFERENCE / "sql.md").write_text(sql_page())
     (REFERENCE / "admin-api.md").write_text(admin_page())
 
 

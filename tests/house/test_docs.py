@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from docs.generate import REFERENCE, admin_page, configuration_page
+from docs.sql_page import sql_page
 from perdure.bus import messages
 from perdure.bus.subjects import Subjects
 
@@ -20,6 +21,10 @@ def codes_raised() -> set[str]:
         for module in (REPOSITORY / folder).rglob("*.py"):
             raised |= set(re.findall(r'"((?:RT|META)\d{4})"', module.read_text()))
     return raised
+
+
+def test_the_sql_page_is_what_the_code_says() -> None:
+    assert (REFERENCE / "sql.md").read_text() == sql_page(), "run `make docs`"
 
 
 def test_the_configuration_page_is_what_the_code_says() -> None:
