@@ -5,6 +5,7 @@ The store is filled through the model's records before the server starts, so tha
 
 import argparse
 import asyncio
+import hashlib
 import statistics
 import tempfile
 import threading
@@ -46,7 +47,8 @@ FULL_SCAN: Final = "SELECT entry_type, count(*), max(appended_at) FROM sys_journ
 
 def an_id(number: int) -> InvocationId:
     """Return the id of the invocation with a number: spread over all partitions."""
-    return invocation_id(number * 0x9E3779B97F4A7C15 & (1 << 64) - 1, number.to_bytes(16, "big"))
+    drawn = hashlib.blake2b(number.to_bytes(8, "big"), digest_size=24).digest()
+    return invocation_id(int.from_bytes(drawn[:8], "big"), drawn[8:])
 
 
 def a_record(number: int, now_ms: int) -> InvocationRecord:

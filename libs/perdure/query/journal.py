@@ -13,12 +13,10 @@ from perdure.query.entry_json import ServiceOf, entry_type, full_json, lite_json
 from perdure.query.places import id_text, invocations_wanted, partition_key_of, range_at
 from perdure.query.table import Column, ColumnType, Snapshot, Table, nothing
 from perdure.query.wanted import Wanted
-from perdure.store.keyspace import unpack
 
 _TEXT, _U32, _U64 = ColumnType.TEXT, ColumnType.U32, ColumnType.U64
 _VERSION: Final = 2
 """Of journals whose entries are commands and notifications."""
-_ID_BYTES: Final = 24
 _HEADER_BYTES: Final = 8
 """Before each body on the wire."""
 
@@ -68,13 +66,11 @@ def _scan(snapshot: Snapshot, wanted: Wanted) -> Iterator[JournalRow]:
 
 def _place_of(key: bytes, id_at: int) -> tuple[bytes, int]:
     """Return id and index of the entry at `key`, whose packed id begins at `id_at`."""
-    end = id_at + 1 + _ID_BYTES
-    if key.find(0, id_at + 1, end) < 0:  # nothing is escaped: 2.1 us -> 0.3 us per entry
-        return key[id_at + 1 : end], int.from_bytes(key[end + 2 :], "big")
-    invocation_id, index = unpack(key)[-2:]
-    assert isinstance(invocation_id, bytes)
-    assert isinstance(index, int)
-    return invocation_id, index
+    end = key.index(0, id_at + 1)
+    while key[end + 1 : end + 2] == b"\xff":  # a zero of the id, escaped
+        end = key.index(0, end + 2)
+    invocation_id = key[id_at + 1 : end].replace(b"\0\xff", b"\0")
+    return invocation_id, int.from_bytes(key[end + 2 :], "big")  # as `unpack` finds them: 8 us -> 0.5 us per entry
 
 
 SYS_JOURNAL: Final = Table[JournalRow](
