@@ -45,12 +45,15 @@ _FIXED: Final = frozenset({"client_encoding", "server_version", "server_encoding
 """What stays as it is reported: values are sent in one form, with their offset from UTC."""
 _ENCODINGS: Final = frozenset({"utf8", "utf-8", "unicode", "sql_ascii", "default"})
 _ASSIGNMENT: Final = re.compile(r"(?:=|\bto\b|\btime\s+zone\b)\s*(.+?)\s*;?\s*$", re.IGNORECASE | re.DOTALL)
+_OPTION: Final = re.compile(r"(?:-c\s*|--)(\w+)=((?:\\.|\S)*)")
+"""`-c name=value` or `--name=value` among the options that a client gives when it connects."""
 
 
 class Settings:
     """The settings of one session."""
 
     def __init__(self, given: Mapping[str, str]) -> None:
+        given = {**given, **dict(_OPTION.findall(given.get("options", "")))}
         names = {name.lower() for name in given} - _FIXED - {"user", "database", "options"}
         self._values = _DEFAULTS | {name.lower(): value for name, value in given.items() if name.lower() in names}
 

@@ -133,6 +133,16 @@ def test_the_registry_is_there(sql: Sql) -> None:
     assert deployments == [("dp_1a", "http", "http://h:9080/", ["Counter", "Greeter"])]
 
 
+def test_the_search_path_shows_the_tables_of_the_seed_era(sql: Sql) -> None:
+    with psycopg.connect(sql.url, autocommit=True, options="-c search_path=v0_8") as connection:
+        services = connection.execute("SELECT name, instance_type FROM sys_service ORDER BY name").fetchall()
+        assert services == [("Counter", "keyed"), ("Greeter", "unkeyed")]
+        connection.execute("SET search_path TO public")
+        assert connection.execute("SELECT ty FROM sys_service WHERE name = 'Greeter'").fetchone() == ("service",)
+        status = "SELECT service, status, created_at FROM sys_status WHERE service = 'Greeter'"  # only that era has it
+        assert connection.execute(status).fetchall() == [("Greeter", "invoked", "2026-03-01 09:30:00")]
+
+
 def test_suspended_invocations_tell_what_they_wait_for(sql: Sql) -> None:
     with sql.connect() as connection:
         row = connection.execute(

@@ -115,3 +115,23 @@ def test_an_unknown_setting_is_refused() -> None:
 )
 def test_a_parameter_has_the_type_of_its_cast_or_of_the_column_beside_it(text: str, types: dict[int, Oid]) -> None:
     assert parse(text).parameter_casts == types
+
+
+@pytest.mark.parametrize(
+    ("given", "schema"),
+    [
+        ({}, "public"),
+        ({"search_path": "v0_8"}, "v0_8"),
+        ({"options": "-c search_path=v0_8"}, "v0_8"),
+        ({"options": "-cstatement_timeout=1 --search_path=nowhere,v0_8"}, "v0_8"),
+        ({"search_path": '"$user", public'}, "public"),
+    ],
+)
+def test_the_search_path_tells_the_schema_of_bare_names(given: dict[str, str], schema: str) -> None:
+    assert Settings(given).schema == schema
+
+
+def test_a_search_path_is_set_within_a_session() -> None:
+    settings = Settings({})
+    settings.set(parse("SET search_path TO v0_8, public"))
+    assert settings.schema == "v0_8"
