@@ -3,13 +3,12 @@
 import enum
 import re
 from collections.abc import Iterator
+from functools import cache
 from typing import Final
 
 import msgspec
 
 from perdure.codec.pgwire.values import Oid
-from perdure.query.catalogue import TABLES
-from perdure.query.table import ColumnType
 
 _TOKEN: Final = re.compile(
     r"""
@@ -128,13 +127,6 @@ _COMPARED: Final = re.compile(
 """A parameter that is compared with a column, or that is a number of rows."""
 _AMONG: Final = re.compile(r"(?P<left>\w+)\"?\s*(?:=|<>|!=)\s*(?:any|all)\s*\(\s*\$(?P<number>\d+)\s*\)", re.IGNORECASE)
 """A parameter that is a list of values for a column."""
-_OIDS: Final = {
-    ColumnType.U64: Oid.NUMERIC,
-    ColumnType.U32: Oid.INT8,
-    ColumnType.BOOL: Oid.BOOL,
-    ColumnType.TIMESTAMP: Oid.TIMESTAMPTZ,
-}
-_OIDS_OF_COLUMNS: Final = {column.name: _OIDS[column.type] for table in TABLES.values() for column in table.columns if column.type in _OIDS}
 _SHOWN_BY_ENGINE: Final = frozenset({"tables", "columns", "all", "functions"})
 
 
@@ -185,14 +177,25 @@ def parse(sql: str) -> Statement:
     return Statement(sql, kind, tuple(words), parameter_count, casts)
 
 
+@cache
+def _oids_of_columns() -> dict[str, Oid]:
+    """Return column -> type of a value to compare it with, where that is not text."""
+    from perdure.query.catalogue import TABLES  # 4 MB, which a process that nobody asks does not take
+    from perdure.query.table import ColumnType
+
+    numbers = {ColumnType.U64: Oid.NUMERIC, ColumnType.U32: Oid.INT8}
+    oids = numbers | {ColumnType.BOOL: Oid.BOOL, ColumnType.TIMESTAMP: Oid.TIMESTAMPTZ}
+    return {column.name: oids[column.type] for table in TABLES.values() for column in table.columns if column.type in oids}
+
+
 def _types_where_they_stand(sql: str) -> dict[int, Oid]:
     types: dict[int, Oid] = {}
     for found in _COMPARED.finditer(sql):
-        oid = Oid.INT8 if found["count"] else _OIDS_OF_COLUMNS.get(found["left"].lower())
+        oid = Oid.INT8 if found["count"] else _oids_of_columns().get(found["left"].lower())
         if oid is not None:
             types[int(found["number"])] = oid
     for found in _AMONG.finditer(sql):
-        oid = _OIDS_OF_COLUMNS.get(found["left"].lower())
+        oid = _oids_of_columns().get(found["left"].lower())
         types[int(found["number"])] = Oid.INT8_ARRAY if oid in {Oid.NUMERIC, Oid.INT8} else Oid.TEXT_ARRAY
     return types
 
