@@ -21,7 +21,8 @@ PEER := .cache/peer/node_modules/@restatedev/restate-server-linux-x64/bin/restat
 PIP_INSTALL := install --quiet --disable-pip-version-check --require-hashes --only-binary :all:
 PIP_EDITABLE := install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 APT_INSTALL := DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends
-SLOW_TESTS := $(wildcard tests/contract tests/simulation tests/fuzz tests/e2e tests/kill)
+# The longest first: each file runs as a whole, two at a time.
+SLOW_TESTS := $(wildcard tests/kill tests/e2e tests/simulation tests/contract tests/fuzz)
 
 .PHONY: help install demo up check test test-against-restate test-compose simulate bench fix docs clean
 
@@ -44,7 +45,7 @@ check: $(TOOLS) ## Lint, types, import rules, unit and house tests: under a minu
 	.venv-dev/bin/python -m pytest tests/unit tests/house
 
 test: check $(RUNTIME) $(NODE) $(NODE_OLD) $(NODE_SEED) psql chromium jdbc ## Everything that CI runs
-	SEEDS=$(SEEDS) .venv-dev/bin/python -m pytest $(SLOW_TESTS)
+	SEEDS=$(SEEDS) .venv-dev/bin/python -m pytest -n 2 --dist loadfile $(SLOW_TESTS)
 
 test-against-restate: $(TOOLS) $(NODE) $(PEER) ## Run the end-to-end tests against the server that ours must be like
 	PERDURE_TEST_PEER=restate RESTATE_SERVER=$(CURDIR)/$(PEER) .venv-dev/bin/python -m pytest $(or $(ARGS),tests/e2e tests/kill)
