@@ -95,6 +95,7 @@ async def serve(runtime: Runtime[AdminConfig]) -> None:
             port=config.port,
             stopping=runtime.stopping,
             grace_ms=config.shutdown_grace,
+            access_log=config.access_log,
             on_listening=on_listening,
         )
     finally:

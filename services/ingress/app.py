@@ -83,6 +83,7 @@ async def serve(runtime: Runtime[IngressConfig]) -> None:
             port=config.port,
             stopping=runtime.stopping,
             grace_ms=config.shutdown_grace,
+            access_log=config.access_log,
             on_listening=listening,
         )
     finally:

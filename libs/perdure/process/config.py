@@ -55,6 +55,7 @@ class CommonConfig(msgspec.Struct, frozen=True, kw_only=True):
     partitions: Annotated[int, Meta(description="partitions of a new store; fixed afterwards", ge=1, le=4096)] = PARTITIONS_DEFAULT
     log_level: Annotated[str, Meta(description="debug, info, warning or error", pattern="^(debug|info|warning|error)$")] = "info"
     log_format: Annotated[str, Meta(description="auto (console on a terminal), json or console", pattern="^(auto|json|console)$")] = "auto"
+    access_log: Annotated[bool, Meta(description="log every request to the ingress and to the admin API")] = False
     journal_retention: Annotated[DurationMs, Meta(description="how long the journal of a completed invocation is kept")] = 86_400_000
     idempotency_retention: Annotated[DurationMs, Meta(description="how long the result of an idempotent call is kept")] = 86_400_000
     workflow_retention: Annotated[DurationMs, Meta(description="how long the result of a workflow's run is kept")] = 86_400_000

@@ -10,6 +10,7 @@ import structlog
 import uvicorn
 
 from perdure.base.errors import ConfigurationError
+from perdure.process.access_log import AccessLog
 from perdure.process.closing import refuse_newcomers
 from perdure.process.connections import Connection, Draining
 
@@ -37,6 +38,7 @@ async def serve_asgi(
     stopping: asyncio.Event,
     grace_ms: int,
     on_listening: Callable[[str], None] | None = None,
+    access_log: bool = False,
 ) -> None:
     """Serve until `stopping` is set, then let what is in flight finish for `grace_ms`.
 
@@ -44,6 +46,7 @@ async def serve_asgi(
         bind: Address or host name to listen on.
         port: 0 for any free one.
         on_listening: Called with `host:port` once connections are accepted.
+        access_log: Whether every request is logged.
 
     Raises:
         PortTaken: The port is in use.
@@ -51,7 +54,7 @@ async def serve_asgi(
     listener = _listen(bind, port)
     server = _Server(
         uvicorn.Config(
-            app,
+            AccessLog(app) if access_log else app,
             loop="none",
             http=Connection,
             ws="none",
