@@ -17,10 +17,12 @@ from perdure.store.keyspace import Keyspace
 from services.nodectl import metrics
 from services.nodectl.config import NodectlConfig
 from services.nodectl.health import Health, health_of
+from services.nodectl.log_levels import BadLevel, set_log_level
 from services.nodectl.rpc import HealthRpc, Receive, Send
 
 JSON: Final = "application/json"
 TEXT: Final = "text/plain; charset=utf-8"
+LOG_LEVEL: Final = "/log-level"
 
 _Answer = tuple[int, str, bytes]
 
@@ -50,7 +52,7 @@ async def serve(runtime: Runtime[NodectlConfig]) -> None:
 
 
 class Nodectl:
-    """The ASGI application: `/health`, `/ready`, `/metrics` and gRPC health on one port."""
+    """The ASGI application: `/health`, `/ready`, `/metrics`, `/log-level` and gRPC health on one port."""
 
     def __init__(self, runtime: Runtime[NodectlConfig], keyspace: Keyspace, partitions: int) -> None:
         self._runtime = runtime
@@ -70,17 +72,20 @@ class Nodectl:
         if is_grpc(scope["headers"]):
             await self._rpc.handle(scope, receive, send)
             return
-        status, content_type, body = await self._answer(scope["method"], scope["path"])
+        if scope["path"] == LOG_LEVEL:
+            status, content_type, body = await self._set_log_level(scope["method"], scope["query_string"])
+        else:
+            status, content_type, body = await self._answer(scope["method"], scope["path"])
         headers = [(b"content-type", content_type.encode()), (b"content-length", b"%d" % len(body))]
         if status == 405:
-            headers.append((b"allow", b"GET, HEAD"))
+            headers.append((b"allow", b"PUT" if scope["path"] == LOG_LEVEL else b"GET, HEAD"))
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
     async def _answer(self, method: str, path: str) -> _Answer:
         route = self._routes.get(path)
         if route is None:
-            return 404, TEXT, f"nothing at {path}; there are {', '.join(self._routes)} and gRPC health\n".encode()
+            return 404, TEXT, f"nothing at {path}; there are {', '.join(self._routes)}, {LOG_LEVEL} and gRPC health\n".encode()
         if method not in ("GET", "HEAD"):
             return 405, TEXT, b"only GET\n"
         return await route()
@@ -103,6 +108,15 @@ class Nodectl:
         )
         snapshots = sorted(map(self._snapshots.decode, replies), key=lambda each: (each.role, each.process_id))
         return 200, metrics.CONTENT_TYPE, metrics.merge(snapshots)
+
+    async def _set_log_level(self, method: str, query: bytes) -> _Answer:
+        if method != "PUT":
+            return 405, TEXT, b"only PUT\n"
+        runtime = self._runtime
+        try:
+            return 200, JSON, await set_log_level(query, runtime.bus, runtime.subjects, runtime.peers)
+        except BadLevel as error:
+            return 400, TEXT, f"{error}\n".encode()
 
     async def _health(self) -> Health:
         runtime = self._runtime

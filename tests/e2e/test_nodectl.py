@@ -1,6 +1,7 @@
 """What nodectl says of a running server, to HTTP clients, Prometheus and gRPC clients."""
 
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.e2e.endpoint import Endpoint
-from tests.e2e.processes import eventually
+from tests.e2e.processes import REPOSITORY, eventually
 from tests.e2e.suite import ROLES, Suite, ours_only
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -94,6 +95,27 @@ def test_metrics_are_those_of_all_processes(suite: Suite) -> None:
     assert len({sample.labels["process"] for sample in memory.samples}) == len(ROLES)
     assert all(sample.value > 1_000_000 for sample in memory.samples)
     assert "perdure_event_loop_lag_seconds" in families
+
+
+def test_levels_change_for_one_role_or_all_while_they_run(suite: Suite) -> None:
+    told = httpx.put(f"{suite.node_url}/log-level?level=debug&role=sql", timeout=LIMIT_S).json()
+    assert (told["level"], [each["role"] for each in told["processes"]]) == ("debug", ["sql"])
+    back = log_level(suite, "info")
+    assert back.returncode == 0, back.stderr
+    assert sorted(line.split()[0] for line in back.stdout.splitlines()) == sorted(ROLES)
+
+
+def test_a_level_or_role_that_is_not_there_is_refused(suite: Suite) -> None:
+    refused = httpx.put(f"{suite.node_url}/log-level?level=loud")
+    assert (refused.status_code, refused.text) == (400, "level is one of debug, info, warning, error\n")
+    assert httpx.get(f"{suite.node_url}/log-level").headers["allow"] == "PUT"
+    unknown = log_level(suite, "info", "--role", "cook")
+    assert (unknown.returncode, unknown.stderr) == (2, "perdure: no process of role 'cook' is alive\n")
+
+
+def log_level(suite: Suite, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [REPOSITORY / ".venv/bin/perdure", "log-level", *arguments, "--node", suite.node_url]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize("service", ["", "ingress", "admin", "sql", "invoker", "nodectl"])

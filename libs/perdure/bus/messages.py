@@ -3,7 +3,7 @@
 The first field of each envelope is the version of its format; a receiver refuses a newer one than it knows.
 """
 
-from typing import Final, TypeVar
+from typing import Final, Literal, TypeVar
 
 import msgspec
 
@@ -15,6 +15,7 @@ from perdure.model.target import Target
 
 VERSION: Final = 1
 M = TypeVar("M", bound="_Message")
+LogLevel = Literal["debug", "info", "warning", "error"]
 
 
 class _Message(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -240,6 +241,23 @@ class MetricsSnapshot(_Message, frozen=True):
     role: str
     process_id: str
     text: bytes
+
+
+class SetLogLevel(_Message, frozen=True):
+    """Print from another level on: all processes of a role, or all. Answered with `LogLevelSet` by each that does."""
+
+    version: int
+    level: LogLevel
+    role: str = ""
+
+
+class LogLevelSet(_Message, frozen=True):
+    """This process prints from `level` on, until it is told otherwise or ends."""
+
+    version: int
+    role: str
+    process_id: str
+    level: LogLevel
 
 
 class LiveInvocation(_Message, frozen=True):

@@ -45,3 +45,8 @@ class Subjects(msgspec.Struct, frozen=True):
     def live(self) -> str:
         """Requests for `LiveInvocations`; every invoker answers to the reply subject."""
         return f"{self.root}.live"
+
+    @property
+    def log_level(self) -> str:
+        """`SetLogLevel`, broadcast; every process that it means answers to the reply subject."""
+        return f"{self.root}.log_level"

@@ -77,6 +77,17 @@ def restore(copy: Path, **flags: str | None) -> None:
     sys.exit(run_restore(copy, _given(flags)))
 
 
+@commands.command()
+@click.argument("level", type=click.Choice(["debug", "info", "warning", "error"]))
+@click.option("--role", default="", metavar="ROLE", help="Only processes of this role: ingress, admin, sql, nodectl or invoker.")
+@click.option("--node", default="http://127.0.0.1:5122", metavar="URL", help="The node port.  [default: http://127.0.0.1:5122]")
+def log_level(level: str, role: str, node: str) -> None:
+    """Let the running processes print from LEVEL on, until they end."""
+    from perdure.cli.node import run_log_level
+
+    sys.exit(run_log_level(node, level, role))
+
+
 def _given(flags: dict[str, str | None]) -> dict[str, str]:
     return {name: value for name, value in flags.items() if value is not None}
 

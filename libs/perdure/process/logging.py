@@ -12,6 +12,10 @@ _LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warning": loggi
 _encoder: Final = msgspec.json.Encoder(enc_hook=repr)
 
 
+class _Logger(structlog.make_filtering_bound_logger(logging.DEBUG)):
+    """The class of all loggers of this process; `set_level` changes its methods, also for those that are bound already."""
+
+
 def configure(level: str, log_format: str, **bound: str) -> None:
     """Set up structlog and what libraries send to the standard library's logging.
 
@@ -23,13 +27,20 @@ def configure(level: str, log_format: str, **bound: str) -> None:
     is_console = log_format == "console" or (log_format == "auto" and sys.stderr.isatty())
     structlog.configure(
         processors=[_bind(bound), structlog.processors.add_log_level, *(_console() if is_console else _json())],
-        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
+        wrapper_class=_Logger,
         logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=True,
     )
-    root = logging.getLogger()
-    root.handlers = [_LibraryHandler()]
-    root.setLevel(max(_LEVELS[level], logging.WARNING))
+    logging.getLogger().handlers = [_LibraryHandler()]
+    set_level(level)
+
+
+def set_level(level: str) -> None:
+    """Let every logger of this process print from another level on; calls below it cost next to nothing."""
+    for name, method in vars(structlog.make_filtering_bound_logger(_LEVELS[level])).items():
+        if not name.startswith("__"):
+            setattr(_Logger, name, method)
+    logging.getLogger().setLevel(max(_LEVELS[level], logging.WARNING))
 
 
 def _json() -> list[Processor]:

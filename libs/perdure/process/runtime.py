@@ -23,7 +23,7 @@ from structlog.typing import FilteringBoundLogger
 from perdure.base.clock import Clock, Random, SystemClock, SystemRandom
 from perdure.base.errors import ConfigurationError, PerdureError
 from perdure.bus.interface import Bus
-from perdure.bus.messages import VERSION, Heartbeat, encode
+from perdure.bus.messages import VERSION, Heartbeat, LogLevelSet, SetLogLevel, decoder_of, encode
 from perdure.bus.nats import NatsBus, connect
 from perdure.bus.subjects import Subjects
 from perdure.process import logging, notify, parent
@@ -42,6 +42,8 @@ CLOSING_S_MAX: Final = 1.0
 STARTING: Final = "starting"
 GC_THRESHOLDS: Final = (50_000, 20, 100)
 """Calls leave few cycles behind: the default of 700 objects looks far too often."""
+
+_LOG_LEVELS: Final = decoder_of(SetLogLevel)
 
 
 class HeartbeatFacts(msgspec.Struct, frozen=True):
@@ -113,9 +115,10 @@ class Runtime(Generic[C]):
         self.bus.publish(self.subjects.heartbeats, encode(heartbeat))
 
     async def attend(self) -> None:
-        """Subscribe to heartbeats and metrics requests, and send heartbeats until cancelled."""
+        """Subscribe to what all processes are asked, and send heartbeats until cancelled."""
         await self.bus.subscribe(self.subjects.heartbeats, self._take_heartbeat)
         await self.bus.subscribe(self.subjects.metrics, self._answer_metrics)
+        await self.bus.subscribe(self.subjects.log_level, self._set_log_level)
         loop = asyncio.get_running_loop()
         interval_s = HEARTBEAT_INTERVAL_MS / 1_000
         while True:
@@ -133,6 +136,16 @@ class Runtime(Generic[C]):
         if isinstance(self.bus, NatsBus):
             self.process_metrics.bus_dropped.set(self.bus.dropped)
         self.bus.publish(reply, self.process_metrics.snapshot())
+
+    def _set_log_level(self, payload: bytes, reply: str) -> None:
+        try:
+            wanted = _LOG_LEVELS.decode(payload)
+        except msgspec.DecodeError as error:
+            self.log.warning("log_level_unreadable", reason=str(error))
+            return
+        if wanted.role in ("", self.role):
+            logging.set_level(wanted.level)
+            self.bus.publish(reply, encode(LogLevelSet(VERSION, self.role, self.process_id, wanted.level)))
 
 
 def run(role: str, config: C, serve: Callable[[Runtime[C]], Awaitable[None]]) -> int:

@@ -4,7 +4,7 @@ import logging
 import pytest
 import structlog
 
-from perdure.process.logging import configure
+from perdure.process.logging import configure, set_level
 
 
 @pytest.fixture(autouse=True)
@@ -31,6 +31,20 @@ def test_what_is_below_the_level_is_not_printed(capsys: pytest.CaptureFixture[st
     configure("warning", "json")
     structlog.get_logger("x").info("quiet")
     assert printed(capsys) == []
+
+
+def test_the_level_changes_for_loggers_that_have_printed_already(capsys: pytest.CaptureFixture[str]) -> None:
+    configure("info", "json")
+    log, bound = structlog.get_logger("x"), structlog.get_logger("x").bind(partition=7)
+    log.debug("one")
+    set_level("debug")
+    log.debug("two")
+    bound.debug("three")
+    set_level("error")
+    log.warning("four")
+    bound.warning("five")
+    log.error("six")
+    assert [line["event"] for line in printed(capsys)] == ["two", "three", "six"]
 
 
 def test_a_traceback_is_one_field_of_plain_text(capsys: pytest.CaptureFixture[str]) -> None:
