@@ -98,3 +98,5 @@ class InvocationRecord(msgspec.Struct, array_like=True):
     traceparent: str | None = None
     event_count: int = 0
     """Journal events that are kept."""
+    created_by: str = ""
+    """Version of the software that admitted it."""

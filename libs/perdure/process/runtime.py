@@ -10,7 +10,6 @@ import secrets
 import signal
 import ssl
 from collections.abc import Awaitable, Callable
-from importlib import metadata
 from pathlib import Path
 from typing import Final, Generic, TypeVar
 
@@ -22,6 +21,7 @@ from structlog.typing import FilteringBoundLogger
 
 from perdure.base.clock import Clock, Random, SystemClock, SystemRandom
 from perdure.base.errors import ConfigurationError, PerdureError
+from perdure.base.version import SOFTWARE_VERSION
 from perdure.bus.interface import Bus
 from perdure.bus.messages import VERSION, Heartbeat, LogLevelSet, SetLogLevel, decoder_of, encode
 from perdure.bus.nats import NatsBus, connect
@@ -103,7 +103,7 @@ class Runtime(Generic[C]):
             role=self.role,
             process_id=self.process_id,
             address=facts.address,
-            software_version=software_version(),
+            software_version=SOFTWARE_VERSION,
             started_at_ms=self.started_at_ms,
             partitions=facts.partitions,
             is_ready=self._is_ready,
@@ -161,11 +161,6 @@ def run(role: str, config: C, serve: Callable[[Runtime[C]], Awaitable[None]]) ->
         return runner.run(_live(role, process_id, config, serve))
 
 
-def software_version() -> str:
-    """Return the version of this software, or `dev` where it is not installed."""
-    return _VERSION
-
-
 def _freeze_what_start_up_made() -> None:
     """What start-up made stays for ever: the collector need not look at it again."""
     gc.collect()
@@ -175,7 +170,7 @@ def _freeze_what_start_up_made() -> None:
 
 async def _live(role: str, process_id: str, config: C, serve: Callable[[Runtime[C]], Awaitable[None]]) -> int:
     log: FilteringBoundLogger = structlog.get_logger(f"perdure.{role}")
-    log.info("starting", version=software_version(), pid=os.getpid(), **masked(config))
+    log.info("starting", version=SOFTWARE_VERSION, pid=os.getpid(), **masked(config))
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -280,13 +275,3 @@ def _open_store(config: CommonConfig) -> Store:
     base_dir = Path(config.base_dir)
     base_dir.mkdir(parents=True, exist_ok=True)
     return open_store(path=str(base_dir / "perdure.db"), fdb_cluster_file=None, root=config.root)
-
-
-def _read_version() -> str:
-    try:
-        return metadata.version("perdure")
-    except metadata.PackageNotFoundError:
-        return "dev"
-
-
-_VERSION: Final = _read_version()

@@ -119,7 +119,7 @@ _COURSE: Final = (
     Column[Invocation]("journal_size", _U32, lambda row: row.entries),
     Column[Invocation]("journal_commands_size", _U32, lambda row: None if row.entries is None else row.record.command_count),
     _of_record("created_at", _TIMESTAMP, lambda record: record.created_at_ms),
-    Column[Invocation]("created_using_restate_version", _TEXT, nothing),
+    _of_record("created_using_restate_version", _TEXT, lambda record: record.created_by or None),
     _of_record("modified_at", _TIMESTAMP, lambda record: record.modified_at_ms),
     _of_record("inboxed_at", _TIMESTAMP, lambda record: record.inboxed_at_ms),
     _of_record("scheduled_at", _TIMESTAMP, lambda record: record.scheduled_at_ms),

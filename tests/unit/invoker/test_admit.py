@@ -1,5 +1,6 @@
 """Arrival of invocations: started, queued, scheduled, repeated."""
 
+from perdure.base.version import SOFTWARE_VERSION
 from perdure.bus.messages import Accepted, Attach, Completed, GetOutput, Invoke, NotFound, NotReady
 from perdure.model.invocation import AttemptTimings, Status
 from perdure.model.journal import Input, Output
@@ -183,3 +184,9 @@ def test_a_request_that_claims_to_be_new_costs_no_look_up() -> None:
     machine = Machine()
     invoke = Invoke(1, an_id(1), a_target(), b"", (), True, is_fresh=True)
     assert not machine.machine.needs_reads(RequestReceived(INGRESS, invoke))
+
+
+def test_it_is_noted_which_version_admitted_an_invocation() -> None:
+    machine = Machine()
+    machine.invoke()
+    assert machine.view.lives[an_id(1)].record.created_by == SOFTWARE_VERSION

@@ -5,6 +5,7 @@ Source: shared/spec/lifecycle.md, sections 3.2 and 4.2.
 
 from collections import deque
 
+from perdure.base.version import SOFTWARE_VERSION
 from perdure.bus.messages import Accepted, Completed, Invoke
 from perdure.model.invocation import CallSink, IngressSink, InvocationRecord, Source, Status
 from perdure.model.journal import Input
@@ -68,6 +69,7 @@ def _create(turn: Turn, request: Invoke | InvokeMail, source: Source) -> Live:
         journal_retention_ms=request.journal_retention_ms,
         command_count=1,
         traceparent=request.traceparent if isinstance(request, Invoke) else None,
+        created_by=SOFTWARE_VERSION,
     )
     live = turn.create(request.invocation_id, record, [Input(request.body, request.headers)])
     if request.execution_at_ms is not None:
