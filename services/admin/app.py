@@ -11,6 +11,7 @@ from perdure.bus.messages import Heartbeat
 from perdure.deployments.discovery import discover
 from perdure.deployments.manifest import Discovered
 from perdure.deployments.opening import open_client
+from perdure.process.certificate import HTTP_ALPN, certificate_of
 from perdure.process.config import load
 from perdure.process.http import serve_asgi
 from perdure.process.runtime import HeartbeatFacts, Runtime, run
@@ -97,6 +98,7 @@ async def serve(runtime: Runtime[AdminConfig]) -> None:
             grace_ms=config.shutdown_grace,
             access_log=config.access_log,
             on_listening=on_listening,
+            certificate=certificate_of(config, runtime.log, alpn=HTTP_ALPN),
         )
     finally:
         await asyncio.gather(queries.close(), client.close(), owners.stop(), cache.stop(), return_exceptions=True)

@@ -4,10 +4,10 @@ from typing import Annotated
 
 import msgspec
 
-from perdure.process.config import CommonConfig
+from perdure.process.config import PublicConfig, Secret
 
 
-class AdminConfig(CommonConfig, frozen=True, kw_only=True):
+class AdminConfig(PublicConfig, frozen=True, kw_only=True):
     """What the admin process needs to know besides what all do."""
 
     bind: Annotated[str, msgspec.Meta(description="address to listen on")] = "0.0.0.0"  # noqa: S104  # as clients of one's network expect
@@ -16,6 +16,6 @@ class AdminConfig(CommonConfig, frozen=True, kw_only=True):
         str, msgspec.Meta(description="URL of the ingress that clients are told; empty: where an ingress listens")
     ] = ""
     auth_token: Annotated[
-        str, msgspec.Meta(description="bearer token that every request but `GET /health` has to bring; empty: none is asked for")
+        Secret, msgspec.Meta(description="bearer token that every request but `GET /health` has to bring; empty: none is asked for")
     ] = ""
     disable_web_ui: Annotated[bool, msgspec.Meta(description="whether to serve no web page")] = False

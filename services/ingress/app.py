@@ -5,6 +5,7 @@ import asyncio
 from perdure.base.clock import Clock, Random
 from perdure.base.ids import ulid
 from perdure.base.limits import REQUEST_BODIES_BYTES_MAX
+from perdure.process.certificate import HTTP_ALPN, certificate_of
 from perdure.process.http import serve_asgi
 from perdure.process.runtime import HeartbeatFacts, Runtime
 from perdure.registry.cache import SchemaCache
@@ -85,6 +86,7 @@ async def serve(runtime: Runtime[IngressConfig]) -> None:
             grace_ms=config.shutdown_grace,
             access_log=config.access_log,
             on_listening=listening,
+            certificate=certificate_of(config, runtime.log, alpn=HTTP_ALPN),
         )
     finally:
         departures.stop()

@@ -6,10 +6,10 @@ from msgspec import Meta
 
 from perdure.base.durations import SizeBytes
 from perdure.base.limits import INVOCATIONS_WAITING_MAX, MESSAGE_BYTES_MAX
-from perdure.process.config import CommonConfig
+from perdure.process.config import PublicConfig
 
 
-class IngressConfig(CommonConfig, frozen=True, kw_only=True):
+class IngressConfig(PublicConfig, frozen=True, kw_only=True):
     """What the ingress needs to know beside the common settings."""
 
     bind: Annotated[str, Meta(description="address to listen on")] = "0.0.0.0"  # noqa: S104 - callers come from anywhere

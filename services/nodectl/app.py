@@ -9,6 +9,7 @@ import msgspec
 from perdure.base.errors import StoreError
 from perdure.bus.messages import MetricsSnapshot, decoder_of
 from perdure.codec.rpc.grpc import is_grpc
+from perdure.process.certificate import HTTP_ALPN, certificate_of
 from perdure.process.http import serve_asgi
 from perdure.process.runtime import HeartbeatFacts, Runtime
 from perdure.store.format import prepare
@@ -48,6 +49,7 @@ async def serve(runtime: Runtime[NodectlConfig]) -> None:
         stopping=runtime.stopping,
         grace_ms=config.shutdown_grace,
         on_listening=listening,
+        certificate=certificate_of(config, runtime.log, alpn=HTTP_ALPN),
     )
 
 

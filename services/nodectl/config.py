@@ -4,10 +4,10 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from perdure.process.config import CommonConfig, DurationMs
+from perdure.process.config import DurationMs, PublicConfig
 
 
-class NodectlConfig(CommonConfig, frozen=True, kw_only=True):
+class NodectlConfig(PublicConfig, frozen=True, kw_only=True):
     """What nodectl needs to know beside the common settings."""
 
     bind: Annotated[str, Meta(description="address to listen on")] = "0.0.0.0"  # noqa: S104  # probes come from anywhere

@@ -2,8 +2,7 @@
 
 import asyncio
 
-from perdure.base.errors import ConfigurationError
-from perdure.process.certificate import ServerCertificate
+from perdure.process.certificate import certificate_of
 from perdure.process.runtime import HeartbeatFacts, Runtime
 from perdure.query.live import LiveSource
 from perdure.query.remote import RemoteQueries
@@ -26,7 +25,7 @@ async def serve(runtime: Runtime[SqlConfig]) -> None:
         connections_max=config.connections_max,
         limits=limits,
         accounts=accounts_of(config.user, config.password, runtime.random),
-        certificate=_certificate(runtime),
+        certificate=certificate_of(config, runtime.log),
         random=runtime.random,
         log=runtime.log,
     )
@@ -41,12 +40,3 @@ async def serve(runtime: Runtime[SqlConfig]) -> None:
         listener.close()
         await server.drain()
     await workers.close()
-
-
-def _certificate(runtime: Runtime[SqlConfig]) -> ServerCertificate | None:
-    files = (runtime.config.tls_cert_file, runtime.config.tls_key_file)
-    if not all(files):
-        if any(files):
-            raise ConfigurationError("sql.tls_cert_file and sql.tls_key_file are needed both, or neither")
-        return None
-    return ServerCertificate(*files, runtime.log)

@@ -6,16 +6,14 @@ from msgspec import Meta
 
 from perdure.base.durations import DurationMs, SizeBytes
 from perdure.base.limits import MIB
-from perdure.process.config import CommonConfig, Secret
+from perdure.process.config import PublicConfig, Secret
 
 
-class SqlConfig(CommonConfig, frozen=True, kw_only=True):
+class SqlConfig(PublicConfig, frozen=True, kw_only=True):
     """What the sql process needs to know beside the common settings."""
 
     bind: Annotated[str, Meta(description="address to listen on")] = "0.0.0.0"  # noqa: S104 - clients come from anywhere
     port: Annotated[int, Meta(description="port to listen on; 0 takes any free one", ge=0, le=65535)] = 9071
-    tls_cert_file: Annotated[str, Meta(description="PEM file with the certificate for TLS, read again when it changes; empty: no TLS")] = ""
-    tls_key_file: Annotated[str, Meta(description="PEM file with the key of that certificate")] = ""
     user: Annotated[str, Meta(description="user that clients must name where a password is set; empty: any")] = ""
     password: Annotated[Secret, Meta(description="password that clients must know (SCRAM-SHA-256); empty: none is asked for")] = ""
     connections_max: Annotated[int, Meta(description="sessions at a time, beyond which clients are refused", ge=1)] = 300

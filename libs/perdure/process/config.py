@@ -6,6 +6,7 @@ file (own keys of a service: in the table `[section]`). Unknown names and wrong 
 
 import argparse
 import os
+import re
 import sys
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -20,7 +21,7 @@ from perdure.base.errors import ConfigurationError
 from perdure.base.limits import PARTITIONS_DEFAULT
 from perdure.process.settings import Setting, settings_of
 
-__all__ = ["SECTIONS", "CommonConfig", "DurationMs", "Secret", "SizeBytes", "load", "masked", "read"]
+__all__ = ["SECTIONS", "CommonConfig", "DurationMs", "PublicConfig", "Secret", "SizeBytes", "load", "masked", "read"]
 
 C = TypeVar("C", bound="CommonConfig")
 
@@ -34,6 +35,7 @@ SECTIONS: Final = frozenset({"ingress", "admin", "sql", "nodectl", "invoker", "u
 """Tables of the one file; a process reads its own and leaves the others alone."""
 
 _PREFIX: Final = "PERDURE_"
+_USER_OF_URL: Final = re.compile("//[^/@,]*@")
 _NOT_SETTINGS: Final = ("PERDURE_DIE_WITH_PARENT", "PERDURE_TEST_", "PERDURE_PROGRAM", "PERDURE_KILL_SEED")
 """Beginnings of variables that are not settings: the supervisor's, and those of the tests, which processes under test inherit."""
 
@@ -91,6 +93,16 @@ class CommonConfig(msgspec.Struct, frozen=True, kw_only=True):
     ] = {}
 
 
+class PublicConfig(CommonConfig, frozen=True, kw_only=True):
+    """What a process with a port for clients needs to know; each has its own values."""
+
+    tls_cert_file: Annotated[str, Meta(description="PEM file with the certificate for TLS, read again when it changes; empty: no TLS")] = ""
+    tls_key_file: Annotated[str, Meta(description="PEM file with the key of that certificate")] = ""
+    tls_client_ca_file: Annotated[
+        str, Meta(description="PEM file with authorities, one of which must have signed a client's certificate; empty: clients need none")
+    ] = ""
+
+
 def load(kind: type[C], argv: Sequence[str], *, section: str, environ: Mapping[str, str] | None = None) -> C:
     """Return the configuration, or end the process: `--help` with 0, an unknown name or wrong value with 2 and one line."""
     try:
@@ -122,15 +134,22 @@ def read(kind: type[C], argv: Sequence[str], *, section: str, environ: Mapping[s
 
 
 def masked(config: CommonConfig) -> dict[str, object]:
-    """Return the settings for a log line, secrets hidden."""
+    """Return the settings for a log line, secrets hidden, passwords within URLs as well."""
     settings = settings_of(type(config), set(), "")
     hidden = {setting.secret_of for setting in settings} | {setting.name for setting in settings if setting.is_mapping}
-    return {name: _masked(value) if name in hidden and value else value for name, value in msgspec.structs.asdict(config).items()}
+    return {
+        name: _masked(value) if name in hidden and value else _without_password(value)
+        for name, value in msgspec.structs.asdict(config).items()
+    }
 
 
 def _masked(value: object) -> object:
     """Return a secret as stars, a table as the names in it."""
     return sorted(cast("dict[str, object]", value)) if isinstance(value, dict) else "***"
+
+
+def _without_password(value: object) -> object:
+    return _USER_OF_URL.sub("//***@", value) if isinstance(value, str) else value
 
 
 def _from_flags(settings: list[Setting], argv: Sequence[str], section: str) -> dict[str, Any]:

@@ -6,11 +6,13 @@
 - A head that is too large is answered with 431.
 - zttp 0.0.35 cuts an HTTP/2 connection at its 4096th stream. Long before, it begins no more requests, and as soon as those in flight are
   answered, or after a second, tells the client (GOAWAY) which was the last, so that the client sends all others over a new connection.
+- A connection whose TLS handshake is under way is known as well: a process that stops waits for it.
 - `drain` lets a client leave without an error, which `shutdown` does not: that closes an idle connection while a request may be on its way.
 """
 
 import asyncio
 import contextlib
+import weakref
 from typing import Any, Final, Protocol, cast
 from urllib.parse import quote_from_bytes
 
@@ -18,6 +20,8 @@ import zttp
 from uvicorn.protocols.http.auto_zttp_impl import AutoZttpProtocol
 from uvicorn.protocols.http.zttp_h2_impl import ZttpH2Protocol
 from uvicorn.protocols.http.zttp_impl import RequestResponseCycle, ZttpProtocol
+from uvicorn.protocols.utils import is_ssl
+from uvicorn.server import ServerState
 
 STREAMS_MAX: Final = 3_900
 """Requests of one HTTP/2 connection. A client may have 128 more under way."""
@@ -178,8 +182,11 @@ class _Http2(ZttpH2Protocol):
             return
         self._say_goodbye()
         self._is_over = True
-        self.transport.write_eof()  # closing at once could make the peer's system throw away what it has not read yet
-        self.loop.call_later(LINGER_S, self.transport.close)
+        if is_ssl(self.transport):
+            self.transport.close()  # goes on until the peer has said that it has heard all
+        else:
+            self.transport.write_eof()  # closing at once could make the peer's system throw away what it has not read yet
+            self.loop.call_later(LINGER_S, self.transport.close)
 
     def _say_goodbye(self) -> None:
         if not self.transport.is_closing() and not self._is_over:
@@ -187,10 +194,28 @@ class _Http2(ZttpH2Protocol):
             self.flush()
 
 
+class ConnectionsState(ServerState):
+    """Uvicorn's, and the connections that it does not know yet."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.handshaking: weakref.WeakSet[Connection] = weakref.WeakSet()
+        """Weakly, as the loop lets one go without a word where its handshake fails."""
+
+
 class Connection(AutoZttpProtocol):
-    """Tells HTTP/2 by its preface."""
+    """Tells HTTP/2 by ALPN or by its preface."""
 
     _is_draining = False
+
+    def __init__(self, *args: Any, **options: Any) -> None:  # uvicorn's own
+        super().__init__(*args, **options)
+        if self.config.is_ssl:
+            cast("ConnectionsState", self.server_state).handshaking.add(self)
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        cast("ConnectionsState", self.server_state).handshaking.discard(self)
+        super().connection_made(transport)
 
     def drain(self) -> None:
         """Let the client have one answer here, if it asks in time: its request may be on its way."""

@@ -1,4 +1,4 @@
-"""Serve an ASGI application: HTTP/1.1 and cleartext HTTP/2 with prior knowledge on one port."""
+"""Serve an ASGI application: HTTP/1.1 and HTTP/2 on one port, in clear (HTTP/2 with prior knowledge) or over TLS (by ALPN)."""
 
 import asyncio
 import contextlib
@@ -11,8 +11,9 @@ import uvicorn
 
 from perdure.base.errors import ConfigurationError
 from perdure.process.access_log import AccessLog
+from perdure.process.certificate import ServerCertificate
 from perdure.process.closing import refuse_newcomers
-from perdure.process.connections import Connection, Draining
+from perdure.process.connections import Connection, ConnectionsState, Draining
 
 BACKLOG: Final = 2048
 KEEP_ALIVE_S: Final = 75
@@ -39,6 +40,7 @@ async def serve_asgi(
     grace_ms: int,
     on_listening: Callable[[str], None] | None = None,
     access_log: bool = False,
+    certificate: ServerCertificate | None = None,
 ) -> None:
     """Serve until `stopping` is set, then let what is in flight finish for `grace_ms`.
 
@@ -47,6 +49,7 @@ async def serve_asgi(
         port: 0 for any free one.
         on_listening: Called with `host:port` once connections are accepted.
         access_log: Whether every request is logged.
+        certificate: For TLS; None: in clear.
 
     Raises:
         PortTaken: The port is in use.
@@ -67,9 +70,11 @@ async def serve_asgi(
             backlog=BACKLOG,
             timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=max(1, grace_ms // 1000),
+            ssl_context_factory=None if certificate is None else lambda _config, _default: certificate.context(),
         ),
         stopping,
         draining_s=min(DRAINING_S_MAX, grace_ms / 4_000),
+        certificate=certificate,
     )
     server.on_started = lambda: on_listening(_address(listener)) if on_listening is not None else None
     await server.serve(sockets=[listener])
@@ -78,8 +83,12 @@ async def serve_asgi(
 class _Server(uvicorn.Server):
     """Uvicorn that leaves signals alone, and sleeps until the date changes or it is to stop instead of looking ten times a second."""
 
-    def __init__(self, config: uvicorn.Config, stopping: asyncio.Event, *, draining_s: float) -> None:
+    def __init__(
+        self, config: uvicorn.Config, stopping: asyncio.Event, *, draining_s: float, certificate: ServerCertificate | None
+    ) -> None:
         super().__init__(config)
+        self.server_state = ConnectionsState()
+        self._certificate = certificate
         self._stopping = stopping
         self._draining_s = draining_s
         self.on_started: Callable[[], None] = lambda: None
@@ -96,9 +105,10 @@ class _Server(uvicorn.Server):
         for server in self.servers:
             server.close()
         for _ in range(max(1, int(self._draining_s / DRAINING_PAUSE_S))):
-            for connection in list(self.server_state.connections):  # each time, since the last to be accepted may have come just now
-                cast("Draining", connection).drain()
-            if self.server_state.connections:
+            standing = self._standing()  # each time, since the last to be accepted may have come just now
+            for connection in standing:
+                connection.drain()
+            if standing:
                 await asyncio.sleep(DRAINING_PAUSE_S)
         await super().shutdown(sockets)
 
@@ -109,8 +119,14 @@ class _Server(uvicorn.Server):
         try:
             while not (await asyncio.wait([waiting], timeout=1))[0]:
                 await self.on_tick(0)
+                if self._certificate is not None:
+                    self._certificate.context()
         finally:
             waiting.cancel()
+
+    def _standing(self) -> "list[Draining]":
+        """Return all connections, those whose clients have not said yet what they want included."""
+        return [*cast("set[Draining]", self.server_state.connections), *self.server_state.handshaking]
 
 
 def _listen(bind: str, port: int) -> socket.socket:

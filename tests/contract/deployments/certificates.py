@@ -1,4 +1,4 @@
-"""A private authority and a certificate for `localhost` from it, made for one test."""
+"""A private authority and certificates from it, made for one test."""
 
 import datetime
 from pathlib import Path
@@ -12,25 +12,39 @@ from cryptography.x509.oid import NameOID
 
 
 class Certificates(NamedTuple):
-    """PEM files: the authority to trust, and a server's certificate and key."""
+    """PEM files: the authority to trust, and somebody's certificate and key."""
 
     authority: Path
     certificate: Path
     key: Path
 
 
+class Authority:
+    """Signs certificates; its own is in `authority.pem` of the directory, where all others go, too."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._key = generate_private_key(SECP256R1())
+        self._subject = _name("an authority of one's own")
+        own = _builder(self._subject, self._subject, self._key, is_authority=True).sign(self._key, SHA256())
+        self.file = directory / "authority.pem"
+        self.file.write_bytes(own.public_bytes(Encoding.PEM))
+
+    def issue(self, name: str, *, stem: str = "") -> Certificates:
+        """Write certificate and key for a host or a client: `STEM-certificate.pem`, `STEM-key.pem`."""
+        prefix = f"{stem}-" if stem else ""
+        made = Certificates(self.file, self._directory / f"{prefix}certificate.pem", self._directory / f"{prefix}key.pem")
+        key = generate_private_key(SECP256R1())
+        builder = _builder(_name(name), self._subject, key, is_authority=False)
+        builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        made.certificate.write_bytes(builder.sign(self._key, SHA256()).public_bytes(Encoding.PEM))
+        made.key.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        return made
+
+
 def make_certificates(directory: Path) -> Certificates:
-    """Write the files into `directory`."""
-    made = Certificates(directory / "authority.pem", directory / "certificate.pem", directory / "key.pem")
-    authority_key, key = generate_private_key(SECP256R1()), generate_private_key(SECP256R1())
-    authority_name = _name("an authority of one's own")
-    authority = _builder(authority_name, authority_name, authority_key, is_authority=True).sign(authority_key, SHA256())
-    builder = _builder(_name("localhost"), authority_name, key, is_authority=False)
-    builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-    made.authority.write_bytes(authority.public_bytes(Encoding.PEM))
-    made.certificate.write_bytes(builder.sign(authority_key, SHA256()).public_bytes(Encoding.PEM))
-    made.key.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    return made
+    """Write the files of an authority, and of `localhost` from it, into `directory`."""
+    return Authority(directory).issue("localhost")
 
 
 def _name(text: str) -> x509.Name:

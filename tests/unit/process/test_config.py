@@ -184,3 +184,8 @@ def test_clusters_are_shown_by_their_names_alone() -> None:
     shown = masked(CommonConfig(kafka_clusters=CLUSTERS))
     assert shown["kafka_clusters"] == ["mine"]
     assert shown["nats_clusters"] == {}
+
+
+def test_passwords_within_urls_are_masked() -> None:
+    shown = masked(a_config("--nats-url", "nats://ada:secret@one:4222,tls://token@two:4222"))
+    assert shown["nats_url"] == "nats://***@one:4222,tls://***@two:4222"
