@@ -2,21 +2,18 @@
 
 import base64
 import functools
-import html
 import http.server
 import json
-import re
-import shutil
-import subprocess
 import threading
 from pathlib import Path
 from typing import Any, Final
 
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
+from tests.e2e.browser import Browser
 from tests.e2e.endpoint import NODE_ROOM
+from tests.e2e.processes import eventually
 
-BROWSER: Final = shutil.which("chromium")
 TRANSPORTS: Final = ("web-connect", "web-connect-binary", "web-grpc-web")
 
 _PACKAGES: Final = {
@@ -51,7 +48,7 @@ document.getElementById("outcomes").textContent = JSON.stringify(outcomes);
 """
 
 
-def connect_in_browser(url: str, files: FileDescriptorSet, calls: list[dict[str, Any]], profile: Path) -> list[dict[str, Any]]:
+def connect_in_browser(url: str, files: FileDescriptorSet, calls: list[dict[str, Any]], directory: Path) -> list[dict[str, Any]]:
     """Make calls within a page; return what each ended with. The page's own server ends with the call."""
     program = {"url": url, "descriptors": base64.b64encode(files.SerializeToString()).decode(), "calls": calls}
     page = _PAGE.format(imports=_IMPORTS, program=json.dumps(program)).encode()
@@ -59,20 +56,19 @@ def connect_in_browser(url: str, files: FileDescriptorSet, calls: list[dict[str,
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
-            return _outcomes(f"http://127.0.0.1:{server.server_port}/page", profile)
+            return _outcomes(f"http://127.0.0.1:{server.server_port}/page", directory)
         finally:
             server.shutdown()
             thread.join()
 
 
-def _outcomes(address: str, profile: Path) -> list[dict[str, Any]]:
-    assert BROWSER is not None
-    flags = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={profile}", "--virtual-time-budget=60000", "--dump-dom"]
-    shown = subprocess.run([BROWSER, *flags, address], capture_output=True, text=True, timeout=100, check=True)
-    found = re.search(r'<pre id="outcomes">(.*?)</pre>', shown.stdout, re.DOTALL)
-    assert found is not None, shown.stdout + shown.stderr
-    assert found[1], shown.stderr
-    return json.loads(html.unescape(found[1]))
+def _outcomes(address: str, directory: Path) -> list[dict[str, Any]]:
+    browser = Browser(directory)
+    try:
+        browser.open(address)
+        return json.loads(eventually(lambda: browser.text("//pre[@id='outcomes']"), "the page has made its calls"))
+    finally:
+        browser.close()
 
 
 class _Pages(http.server.SimpleHTTPRequestHandler):

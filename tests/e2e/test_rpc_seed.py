@@ -6,11 +6,12 @@ from pathlib import Path
 import grpc
 import pytest
 
+from tests.e2e.browser import BROWSER, DRIVER
 from tests.e2e.conftest import Services
 from tests.e2e.endpoint import NODE, Endpoint
 from tests.e2e.processes import REPOSITORY, eventually
-from tests.e2e.rpc_browser import BROWSER, connect_in_browser
 from tests.e2e.rpc_browser import TRANSPORTS as WEB_TRANSPORTS
+from tests.e2e.rpc_browser import connect_in_browser
 from tests.e2e.rpc_clients import TRANSPORTS, Reflected, connect, failure_of
 from tests.e2e.suite import Suite
 
@@ -82,12 +83,12 @@ def test_the_official_clients_call_protobuf_services_over_every_transport(client
 
 
 def test_a_page_in_a_browser_calls_protobuf_services(client: Reflected, seed: Services, tmp_path: Path, tag: str) -> None:
-    if BROWSER is None:
+    if BROWSER is None or DRIVER is None:
         pytest.skip("chromium is not installed")
     files = client.files_of(f"{PREFIX}.shop.Cart")
     request = {"id": tag, "amount": 1}
     calls = [{"transport": each, "service": f"{PREFIX}.shop.Cart", "method": "Add", "request": request} for each in WEB_TRANSPORTS]
-    ended = connect_in_browser(seed.suite.ingress_url, files, calls, tmp_path / "profile")
+    ended = connect_in_browser(seed.suite.ingress_url, files, calls, tmp_path)
     assert [each.get("message") for each in ended] == [{"value": "1"}, {"value": "2"}, {"value": "3"}], ended
 
 
