@@ -3,8 +3,6 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-import msgspec
-
 from perdure.base.errors import LeaseLost
 from perdure.base.limits import VALUE_BYTES_MAX
 from perdure.model.mail import Mail
@@ -15,27 +13,6 @@ from perdure.store.interface import ReadTransaction, Transaction
 from perdure.store.keyspace import Keyspace, PartitionKeys, range_of
 from services.invoker.machine.step import Step
 from services.invoker.machine.view import Live
-
-
-class Lease(msgspec.Struct, frozen=True, array_like=True):
-    """Who may write a partition: the owner's process id, and the epoch that fences earlier owners."""
-
-    owner: str
-    epoch: int
-
-
-_encode = msgspec.msgpack.Encoder().encode
-_decode_lease = msgspec.msgpack.Decoder(Lease).decode
-
-
-def encode_lease(lease: Lease) -> bytes:
-    """Return the stored form of a lease; equal leases have equal bytes."""
-    return _encode(lease)
-
-
-def decode_lease(raw: bytes) -> Lease:
-    """Return the lease that a row holds."""
-    return _decode_lease(raw)
 
 
 class Batch:

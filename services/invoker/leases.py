@@ -14,9 +14,9 @@ from perdure.base.errors import StoreError
 from perdure.bus.interface import Bus, NoResponders
 from perdure.bus.messages import VERSION, Announcement, Doorbell, Heartbeat, encode
 from perdure.bus.subjects import Subjects
+from perdure.model.lease import Lease, decode_lease, encode_lease
 from perdure.store.interface import ReadTransaction, Transaction
 from services.invoker.assignment import assign
-from services.invoker.batch import Lease, decode_lease, encode_lease
 from services.invoker.loading import load_partition
 from services.invoker.machine.machine import PartitionMachine
 from services.invoker.machine.view import PartitionView

@@ -15,10 +15,11 @@ from perdure.base.clock import Clock
 from perdure.base.errors import LeaseLost
 from perdure.base.ids import InvocationId, partition_of
 from perdure.base.limits import TRANSACTION_BYTES_MAX
+from perdure.model.lease import Lease, encode_lease
 from perdure.model.mail import Mail
 from perdure.store.interface import Store
 from perdure.store.keyspace import Keyspace
-from services.invoker.batch import Batch, Lease, encode_lease
+from services.invoker.batch import Batch
 from services.invoker.machine.events import Event, MailReceived
 from services.invoker.machine.machine import PartitionMachine, seal, seal_counts
 from services.invoker.machine.step import Effect, Step

@@ -11,13 +11,13 @@ from perdure.base.ids import InvocationId, format_invocation_id, partition_of
 from perdure.codec.service_protocol import messages_pb2 as pb
 from perdure.model.invocation import InvocationRecord, Status
 from perdure.model.journal import Call, ClearAllState, ClearState, Completion, Entry, OneWayCall, Output, SetState, Signal, StoredEntry
+from perdure.model.lease import Lease, decode_lease
 from perdure.model.result import Failure, Outcome
 from perdure.model.target import HandlerType
 from perdure.sim.endpoint import Observer
 from perdure.sim.loop import EPOCH_MS
 from perdure.sim.store import Commit
 from perdure.store.keyspace import Keyspace, unpack
-from services.invoker.batch import Lease, decode_lease
 from tests.simulation.lifecycle_rules import ALREADY_INVOKED, ENDED_UNSTARTED, KILLED, LifecycleRules
 
 _decode_record = msgspec.msgpack.Decoder(InvocationRecord).decode

@@ -13,6 +13,7 @@ import msgspec
 from perdure.base.ids import InvocationId
 from perdure.model.invocation import InvocationRecord
 from perdure.model.journal import Completion, CompletionType, Input, JournalEvent, Sleep, StoredEntry
+from perdure.model.lease import decode_lease
 from perdure.model.mail import decode as decode_mail
 from perdure.model.promise import PromiseRecord
 from perdure.model.timer import TimerKind
@@ -29,7 +30,6 @@ _decode_record: Final = msgspec.msgpack.Decoder(InvocationRecord).decode
 _decode_entry: Final = msgspec.msgpack.Decoder(StoredEntry).decode
 _decode_event: Final = msgspec.msgpack.Decoder(JournalEvent).decode
 _decode_promise: Final = msgspec.msgpack.Decoder(PromiseRecord).decode
-_decode_lease: Final = msgspec.msgpack.Decoder(tuple[str, int]).decode
 _decode_any: Final = msgspec.msgpack.Decoder().decode
 
 
@@ -139,7 +139,7 @@ class PartitionRows:
             self._report_incomplete(error)
 
     def _take_lease(self, _parts: Parts, value: bytes) -> None:
-        _decode_lease(value)
+        decode_lease(value)
 
     def _take_batch(self, _parts: Parts, value: bytes) -> None:
         if not value:

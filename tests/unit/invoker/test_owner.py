@@ -6,8 +6,8 @@ from typing import Any
 
 from perdure.base.errors import LeaseLost
 from perdure.bus.messages import Invoke
+from perdure.model.lease import Lease
 from perdure.store.keyspace import Keyspace
-from services.invoker.batch import Lease
 from services.invoker.machine.events import RequestReceived
 from services.invoker.machine.machine import PartitionMachine
 from services.invoker.machine.step import Effect
