@@ -1,10 +1,10 @@
-"""gzip of messages and bodies, bounded."""
+"""gzip and zstd of messages and bodies, bounded."""
 
 import gzip
 import zlib
 from typing import Final
 
-from perdure.base.limits import KIB
+from perdure.base.limits import KIB, MIB
 from perdure.codec.rpc.status import CallFailed, Status
 
 COMPRESSED_BYTES_MIN: Final = 1 * KIB
@@ -12,6 +12,8 @@ COMPRESSED_BYTES_MIN: Final = 1 * KIB
 
 _LEVEL: Final = 1
 _GZIP_WINDOW: Final = 31
+_ZSTD_WINDOW_BYTES_MAX: Final = 8 * MIB
+"""What decoders must support; more is memory for nothing."""
 
 
 def compress(data: bytes) -> bytes:
@@ -34,6 +36,24 @@ def decompress(data: bytes, bytes_max: int) -> bytes:
         raise CallFailed(Status.RESOURCE_EXHAUSTED, f"message of more than {bytes_max} bytes when uncompressed")
     if not unzip.eof:
         raise CallFailed(Status.INTERNAL, "message is not gzip: it ends too early")
+    return whole
+
+
+def decompress_zstd(data: bytes, bytes_max: int) -> bytes:
+    """Return what the zstd frames of a message hold.
+
+    Raises:
+        CallFailed: INTERNAL where it is not zstd, RESOURCE_EXHAUSTED above `bytes_max`.
+    """
+    import zstandard  # few clients use it
+
+    frames = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW_BYTES_MAX).stream_reader(data, read_across_frames=True)
+    try:
+        whole = frames.read(bytes_max + 1)
+    except zstandard.ZstdError as error:
+        raise CallFailed(Status.INTERNAL, f"message is not zstd: {error}") from None
+    if len(whole) > bytes_max:
+        raise CallFailed(Status.RESOURCE_EXHAUSTED, f"message of more than {bytes_max} bytes when uncompressed")
     return whole
 
 

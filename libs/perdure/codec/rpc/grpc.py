@@ -8,13 +8,13 @@ import struct
 from collections.abc import Iterable
 from typing import Any, Final
 
-from perdure.codec.rpc.compression import decompress
+from perdure.codec.rpc.compression import decompress, decompress_zstd
 from perdure.codec.rpc.status import CallFailed, Status, encode_text, parse_timeout_ms
 
 ASGIMessage = dict[str, Any]  # what ASGI calls a message: a dictionary with a type and keys that depend on it
 Header = tuple[bytes, bytes]
 
-ENCODINGS: Final = (b"identity", b"gzip")
+ENCODINGS: Final = (b"identity", b"gzip", b"zstd")
 _PREFIX: Final = struct.Struct(">BI")
 
 
@@ -69,6 +69,8 @@ class MessageDecoder:
             return message
         if flag != 1:
             raise CallFailed(Status.INTERNAL, f"message with the unknown flag {flag}")
+        if self._encoding == b"zstd":
+            return decompress_zstd(message, self._message_bytes_max)
         if self._encoding != b"gzip":
             name = self._encoding.decode("latin-1")
             raise CallFailed(Status.UNIMPLEMENTED, f"messages in the encoding {name} are not understood")
@@ -119,6 +121,14 @@ class ServerCall:
         if self._request is None or not self._decoder.is_empty:
             raise CallFailed(Status.INTERNAL, "the request ended before its message did")
         return self._request
+
+    def receive_each(self, body: bytes) -> list[bytes]:
+        """Take in a part of the body of a client's stream; return the messages that it completes.
+
+        Raises:
+            CallFailed: Malformed or too large.
+        """
+        return self._decoder.receive(body)
 
     def send(self, message: bytes) -> list[ASGIMessage]:
         """Return the ASGI messages that carry a response message."""
