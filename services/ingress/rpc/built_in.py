@@ -9,9 +9,11 @@ from google.protobuf.message import Message
 
 from perdure.codec.descriptors.building import enum_of, field_of, message_of, method_of, service_of
 from perdure.codec.descriptors.errors import BadMessage
+from perdure.codec.descriptors.files import ServedFiles
 from perdure.codec.descriptors.json import from_value, parsed, to_value
 from perdure.codec.descriptors.pool import Descriptors
 from perdure.codec.rpc.failures import failure_of
+from perdure.codec.rpc.reflection import REFLECTION_FILES, REFLECTION_SERVICES
 from perdure.codec.rpc.status import CallFailed, Status
 from perdure.codec.rpc.unary import Headers
 from perdure.model.result import Failure, Success
@@ -19,8 +21,6 @@ from services.ingress.answers import awakeable_target
 from services.ingress.rpc import errors
 from services.ingress.rpc.calls import Calls, Request
 from services.ingress.rpc.catalogue import RegisteredMethod, RpcService
-from services.ingress.rpc.files import ServedFiles
-from services.ingress.rpc.reflection import REFLECTION_FILES, REFLECTION_SERVICES
 
 EMPTY: Final = ".google.protobuf.Empty"
 INGRESS: Final = "dev.restate.Ingress"

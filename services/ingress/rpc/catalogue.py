@@ -7,13 +7,13 @@ import structlog
 from google.protobuf.message import Message
 
 from perdure.codec.descriptors.errors import BadDescriptors
+from perdure.codec.descriptors.files import ServedFiles
 from perdure.codec.descriptors.pool import Descriptors
 from perdure.codec.rpc.unary import Headers
 from perdure.model.deployment import Deployment, Service
 from perdure.registry.schema import Schema
 from services.ingress.directory import Directory, ServiceEntry
 from services.ingress.rpc.calls import Calls, Request
-from services.ingress.rpc.files import ServedFiles
 from services.ingress.rpc.methods import SeedMethod, TodayMethod
 from services.ingress.rpc.today import TodayService, has_no_side_effects, rpc_name
 

@@ -12,8 +12,9 @@ from perdure.base.limits import KIB
 from perdure.codec.descriptors.errors import BadMessage
 from perdure.codec.descriptors.json import from_json, to_json
 from perdure.codec.rpc.connect import VERSION_HEADER, ConnectCall, ConnectGetCall
-from perdure.codec.rpc.grpc import MessageDecoder, ServerCall
+from perdure.codec.rpc.grpc import ServerCall
 from perdure.codec.rpc.grpc_unary import GrpcCall, GrpcWebCall
+from perdure.codec.rpc.reflection import METHOD, REFLECTION_SERVICES, Reflection
 from perdure.codec.rpc.status import CallFailed, Status
 from perdure.codec.rpc.unary import Answer, UnaryCall, by_name, path_of
 from perdure.registry.schema import Schema
@@ -27,7 +28,6 @@ from services.ingress.rpc import errors
 from services.ingress.rpc.built_in import built_in_services
 from services.ingress.rpc.calls import CallEnded, Calls, Request
 from services.ingress.rpc.catalogue import Catalogue, Method, RpcService
-from services.ingress.rpc.reflection import METHOD, REFLECTION_SERVICES, Reflection
 
 log = structlog.get_logger("perdure.ingress.rpc")
 
@@ -186,8 +186,6 @@ class Dispatch:
 
     async def _reflect(self, service: str, scope: Scope, receive: Receive, send: Send) -> None:
         call = ServerCall(scope["headers"], message_bytes_max=REFLECTION_REQUEST_BYTES_MAX)
-        encoding = by_name(scope["headers"]).get(b"grpc-encoding", b"identity")
-        decoder = MessageDecoder(message_bytes_max=REFLECTION_REQUEST_BYTES_MAX, encoding=encoding)
         status, text, more_body = Status.OK, "", True
         try:
             while more_body:
@@ -195,7 +193,7 @@ class Dispatch:
                 if event["type"] == "http.disconnect":
                     return
                 more_body = event.get("more_body", False)
-                for message in decoder.receive(event.get("body", b"")):
+                for message in call.receive_each(event.get("body", b"")):
                     for part in call.send(self._reflection.answer(service, message)):
                         await send(part)
         except CallFailed as failed:

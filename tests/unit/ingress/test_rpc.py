@@ -21,6 +21,7 @@ from perdure.codec.descriptors.keys import encode_varint
 from perdure.codec.descriptors.pool import Descriptors
 from perdure.codec.rpc.failures import failure_of
 from perdure.codec.rpc.grpc import encode_message
+from perdure.codec.rpc.reflection import REFLECTION_FILES, REFLECTION_SERVICES
 from perdure.model.deployment import (
     Deployment,
     Handler,
@@ -37,7 +38,6 @@ from perdure.model.target import HandlerType, ServiceType
 from perdure.registry.options import ServerDefaults
 from perdure.registry.schema import Schema, schema_of
 from services.ingress.directory import directory_of
-from services.ingress.rpc.reflection import REFLECTION_FILES, REFLECTION_SERVICES
 from tests.unit.ingress.builders import Answer, Ingress, Owner
 
 GRPC = {"content-type": "application/grpc"}

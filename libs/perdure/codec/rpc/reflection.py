@@ -10,10 +10,10 @@ from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSe
 
 from perdure.codec.descriptors.building import field_of, message_of, method_of, service_of
 from perdure.codec.descriptors.errors import BadMessage, UnknownSymbol
+from perdure.codec.descriptors.files import ServedFiles
 from perdure.codec.descriptors.json import parsed
 from perdure.codec.descriptors.pool import Descriptors
 from perdure.codec.rpc.status import CallFailed, Status
-from services.ingress.rpc.files import ServedFiles
 
 METHOD: Final = "ServerReflectionInfo"
 _PACKAGES: Final = ("grpc.reflection.v1", "grpc.reflection.v1alpha")
@@ -87,7 +87,7 @@ class Listing(Protocol):
         """Yield the names of public services."""
         ...
 
-    def public(self) -> Iterator[Described]:
+    def public(self) -> Iterable[Described]:
         """Yield public services, those registered last first."""
         ...
 
