@@ -1,30 +1,31 @@
 """Wiring of the nodectl process: its paths, and where their answers come from."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from perdure.base.errors import StoreError
 from perdure.bus.messages import MetricsSnapshot, decoder_of
 from perdure.codec.rpc.grpc import is_grpc
 from perdure.process.certificate import HTTP_ALPN, certificate_of
 from perdure.process.http import serve_asgi
 from perdure.process.runtime import HeartbeatFacts, Runtime
 from perdure.store.format import prepare
-from perdure.store.interface import ReadTransaction
 from perdure.store.keyspace import Keyspace
 from services.nodectl import metrics
+from services.nodectl.cluster import Cluster
 from services.nodectl.config import NodectlConfig
-from services.nodectl.health import Health, health_of
 from services.nodectl.log_levels import BadLevel, set_log_level
-from services.nodectl.rpc import HealthRpc, Receive, Send
+
+if TYPE_CHECKING:
+    from services.nodectl.rpc.server import GrpcServer
 
 JSON: Final = "application/json"
 TEXT: Final = "text/plain; charset=utf-8"
 LOG_LEVEL: Final = "/log-level"
 
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 _Answer = tuple[int, str, bytes]
 
 
@@ -33,7 +34,7 @@ async def serve(runtime: Runtime[NodectlConfig]) -> None:
     config = runtime.config
     keyspace = Keyspace(config.root)
     partitions = await prepare(runtime.store, keyspace, config.partitions)
-    nodectl = Nodectl(runtime, keyspace, partitions)
+    nodectl = Nodectl(runtime, Cluster(runtime, keyspace, partitions))
     address = ""
     runtime.heartbeat_source = lambda: HeartbeatFacts(address=address)
 
@@ -54,14 +55,13 @@ async def serve(runtime: Runtime[NodectlConfig]) -> None:
 
 
 class Nodectl:
-    """The ASGI application: `/health`, `/ready`, `/metrics`, `/log-level` and gRPC health on one port."""
+    """The ASGI application: `/health`, `/ready`, `/metrics`, `/log-level` and gRPC on one port."""
 
-    def __init__(self, runtime: Runtime[NodectlConfig], keyspace: Keyspace, partitions: int) -> None:
+    def __init__(self, runtime: Runtime[NodectlConfig], cluster: Cluster) -> None:
         self._runtime = runtime
-        self._keyspace = keyspace
-        self._partitions = partitions
+        self._cluster = cluster
         self._snapshots = decoder_of(MetricsSnapshot)
-        self._rpc = HealthRpc(self._is_serving, runtime.stopping)
+        self._grpc: GrpcServer | None = None
         self._routes: dict[str, Callable[[], Awaitable[_Answer]]] = {
             "/health": self._answer_health,
             "/ready": self._answer_ready,
@@ -72,7 +72,7 @@ class Nodectl:
         """Answer one request."""
         assert scope["type"] == "http"
         if is_grpc(scope["headers"]):
-            await self._rpc.handle(scope, receive, send)
+            await self._grpc_server().handle(scope, receive, send)
             return
         if scope["path"] == LOG_LEVEL:
             status, content_type, body = await self._set_log_level(scope["method"], scope["query_string"])
@@ -84,19 +84,26 @@ class Nodectl:
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
+    def _grpc_server(self) -> "GrpcServer":
+        if self._grpc is None:
+            from services.nodectl.rpc.server import GrpcServer
+
+            self._grpc = GrpcServer(self._cluster, self._runtime.stopping)
+        return self._grpc
+
     async def _answer(self, method: str, path: str) -> _Answer:
         route = self._routes.get(path)
         if route is None:
-            return 404, TEXT, f"nothing at {path}; there are {', '.join(self._routes)}, {LOG_LEVEL} and gRPC health\n".encode()
+            return 404, TEXT, f"nothing at {path}; there are {', '.join(self._routes)}, {LOG_LEVEL} and gRPC\n".encode()
         if method not in ("GET", "HEAD"):
             return 405, TEXT, b"only GET\n"
         return await route()
 
     async def _answer_health(self) -> _Answer:
-        return 200, JSON, msgspec.json.encode(await self._health())
+        return 200, JSON, msgspec.json.encode((await self._cluster.view()).health)
 
     async def _answer_ready(self) -> _Answer:
-        health = await self._health()
+        health = (await self._cluster.view()).health
         body = msgspec.json.encode({"status": health.status, "reasons": health.reasons})
         return (200 if health.status == "Alive" else 503), JSON, body
 
@@ -119,33 +126,3 @@ class Nodectl:
             return 200, JSON, await set_log_level(query, runtime.bus, runtime.subjects, runtime.peers)
         except BadLevel as error:
             return 400, TEXT, f"{error}\n".encode()
-
-    async def _health(self) -> Health:
-        runtime = self._runtime
-        try:
-            async with asyncio.timeout(1):
-                schema_version = await runtime.store.read(self._read_schema_version)
-        except (TimeoutError, StoreError):
-            schema_version = 0  # a probe is answered also where the store is not
-        return health_of(
-            runtime.peers.alive(),
-            required_roles=runtime.config.required_roles,
-            partitions=self._partitions,
-            schema_version=schema_version,
-            cluster_name=runtime.config.cluster_name,
-            started_at_ms=runtime.started_at_ms,
-            now_ms=runtime.clock.now_ms(),
-            is_stopping=runtime.stopping.is_set(),
-        )
-
-    def _read_schema_version(self, tr: ReadTransaction) -> int:
-        return int.from_bytes(tr.get(self._keyspace.meta_version) or b"", "little")
-
-    def _is_serving(self, service: str) -> bool | None:
-        """Answer for the suite (`""`) or for one role."""
-        runtime = self._runtime
-        alive = runtime.peers.alive()
-        roles = [service] if service else runtime.config.required_roles
-        if service and service not in {*runtime.config.required_roles, "nodectl"}:
-            return None
-        return all(any(each.is_ready for each in alive if each.role == role) for role in roles)

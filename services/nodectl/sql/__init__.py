@@ -1,0 +1,1 @@
+"""SQL over the state of the suite, for `restatectl sql`."""
