@@ -42,6 +42,12 @@ class StoreError(PerdureError):
     """The store refused or failed a transaction for good."""
 
 
+class CommitUnknown(StoreError):
+    """A transaction was given up whose commit may have happened: what was to be written is there wholly or not at all."""
+
+    hint = "Look whether it is there before you repeat what is not idempotent"
+
+
 class LeaseLost(StoreError):
     """Another owner holds the partition: the epoch in the store moved on, so nothing of the batch was written."""
 

@@ -17,7 +17,10 @@ class ReadTransaction(Protocol):
         ...
 
     def get_range(self, begin: bytes, end: bytes, *, limit: int = 0, reverse: bool = False) -> list[tuple[bytes, bytes]]:
-        """Return the pairs with `begin` <= key < `end`, in key order (`reverse`: backwards), at most `limit` (0: all)."""
+        """Return the pairs with `begin` <= key < `end`, in key order (`reverse`: backwards), at most `limit` (0: all).
+
+        A range that ends before it begins is empty.
+        """
         ...
 
 
@@ -55,6 +58,7 @@ class Store(Protocol):
 
         Raises:
             StoreError: The transaction failed for good; nothing was written.
+            CommitUnknown: It was given up, and may have been written. FoundationDB only.
         """
         ...
 

@@ -8,18 +8,24 @@ from pathlib import Path
 import pytest
 
 from perdure.sim.store import SimStore, StoreFaults
+from perdure.store.fdb.store import FdbStore
 from perdure.store.opening import open_store
 from tests.contract.store.places import Place
+from tests.fdb.binding import Binding
+from tests.fdb.cluster import Cluster
 
 CLUSTER_FILE = os.environ.get("PERDURE_FDB_CLUSTER_FILE", "")
 FAULTS = StoreFaults(conflict=0.1, delay_s_max=0.0002)
 
 
-@pytest.fixture(params=["embedded", "fdb", "sim"])
+@pytest.fixture(params=["embedded", "fdb", "fdb-simulated", "sim"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     if request.param == "sim":
         shared = SimStore(random=random.Random(7), faults=FAULTS)
         yield Place("sim", lambda: shared.client("test"))
+    elif request.param == "fdb-simulated":
+        binding = Binding(Cluster(seed=7, fault_rate=0.02))
+        yield Place("fdb-simulated", lambda: FdbStore(binding, binding.open("")))
     elif request.param == "embedded":
         path = str(tmp_path / "perdure.db")
         yield Place("embedded", lambda: open_store(path=path, fdb_cluster_file=None, root="test"), path=path)
@@ -34,6 +40,6 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
 @pytest.fixture
 def shared_place(place: Place) -> Place:
     """A place that several threads and processes can open."""
-    if place.kind == "sim":
-        pytest.skip("the simulated store lives in one event loop")
+    if place.kind in ("sim", "fdb-simulated"):
+        pytest.skip("a simulated store lives in one process")
     return place

@@ -12,8 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from perdure.sim.store import SimStore, StoreFaults
+from perdure.store.fdb.store import FdbStore
 from perdure.store.interface import ReadTransaction, Store, Transaction
 from perdure.store.opening import open_store
+from tests.fdb.binding import Binding
+from tests.fdb.cluster import Cluster
 
 Data = dict[bytes, bytes]
 Operation = tuple[str, bytes, bytes, int]
@@ -98,12 +101,16 @@ def a_store(kind: str) -> Iterator[Callable[[], Store]]:
         shared = SimStore(random=random.Random(1), faults=StoreFaults(conflict=0.2, unknown_lost=0.1))
         yield lambda: shared.client("test")
         return
+    if kind == "fdb-simulated":
+        binding = Binding(Cluster(seed=1, fault_rate=0.05))
+        yield lambda: FdbStore(binding, binding.open(""))
+        return
     with tempfile.TemporaryDirectory() as directory:
         path = str(Path(directory) / "perdure.db")
         yield lambda: open_store(path=path, fdb_cluster_file=None, root="test")
 
 
-@pytest.mark.parametrize("kind", ["embedded", "sim"])
+@pytest.mark.parametrize("kind", ["embedded", "fdb-simulated", "sim"])
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(transactions=TRANSACTIONS)
 def test_a_store_does_what_a_dictionary_does(kind: str, transactions: list[tuple[list[Operation], bool]]) -> None:

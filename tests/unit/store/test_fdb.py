@@ -1,103 +1,74 @@
-"""The FoundationDB store on a native transaction that is played by the test: what it sends, and what it does with errors."""
+"""The FoundationDB store on a simulated cluster: what it does with each error, what it asks for, and what it counts."""
 
+import ast
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from types import SimpleNamespace
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import fdb
 import pytest
+from fdb import fdboptions
 
-from perdure.base.errors import StoreError
+from perdure.base.errors import CommitUnknown, StoreError
+from perdure.process.metrics import ProcessMetrics, count_store
+from perdure.store.fdb.binding import (
+    NativeDatabase,
+    NativeDatabaseOptions,
+    NativeNetworkOptions,
+    NativeTransaction,
+    NativeTransactionOptions,
+)
+from perdure.store.fdb.options import RETRY_DELAY_MS_MAX, TRIES_MAX, FdbOptions
 from perdure.store.fdb.store import FdbStore
 from perdure.store.interface import ReadTransaction, Transaction
 from perdure.store.opening import open_store
+from perdure.store.ranges import scan
+from tests.fdb import errors
+from tests.fdb.binding import Binding, Database
+from tests.fdb.binding import Transaction as SimulatedTransaction
+from tests.fdb.cluster import EVERY_FAULT, Cluster, Fault
 
 T = TypeVar("T")
-
-CONFLICT, COMMIT_UNKNOWN, TOO_OLD, TOO_LARGE = 1020, 1021, 1007, 2101
-
-
-class NativeError(Exception):
-    def __init__(self, code: int) -> None:
-        super().__init__(code)
-        self.code = code
+CONFLICT = Fault("commit", errors.NOT_COMMITTED)
+LOST = Fault("commit", errors.COMMIT_UNKNOWN)
+APPLIED = Fault("commit", errors.COMMIT_UNKNOWN, is_applied=True)
+MUTATIONS = set(fdboptions.MutationType)
+"""The binding makes a method of each."""
 
 
-class Done:
-    def __init__(self, error: int = 0) -> None:
-        self._error = error
+class Clock:
+    def __init__(self) -> None:
+        self.now_s = 0.0
 
-    def wait(self) -> None:
-        if self._error:
-            raise NativeError(self._error)
-
-
-class Cluster:
-    """Data and the outcomes of the next commits: 0 commits, an error code does not, a negated one does both."""
-
-    def __init__(self, *outcomes: int) -> None:
-        self.outcomes = list(outcomes)
-        self.data: dict[bytes, bytes] = {}
-        self.read_errors: list[int] = []
-        self.calls: list[tuple[object, ...]] = []
-
-    def create_transaction(self) -> "NativeTransaction":
-        return NativeTransaction(self)
+    def __call__(self) -> float:
+        return self.now_s
 
 
-class NativeTransaction:
-    def __init__(self, cluster: Cluster) -> None:
-        self._cluster = cluster
-        self._writes: dict[bytes, bytes] = {}
-        self.snapshot = self
+class Bench:
+    """A simulated cluster whose time stands still until a test turns it forward, and a store on it."""
 
-    def get(self, key: bytes) -> SimpleNamespace:
-        if self._cluster.read_errors:
-            raise NativeError(self._cluster.read_errors.pop(0))
-        return SimpleNamespace(value=self._writes.get(key, self._cluster.data.get(key)))
+    def __init__(self, *, seed: int = 0, fault_rate: float = 0.0) -> None:
+        self.clock = Clock()
+        self.cluster = Cluster(seed=seed, fault_rate=fault_rate, clock_s=self.clock)
+        self.binding = Binding(self.cluster, clock_s=self.clock)
+        self.store: FdbStore
 
-    def get_range(self, begin: bytes, end: bytes, limit: int, reverse: bool) -> SimpleNamespace:
-        self._cluster.calls.append(("get_range", begin, end, limit, reverse))
-        pairs = [SimpleNamespace(key=key, value=value) for key, value in sorted(self._cluster.data.items()) if begin <= key < end]
-        return SimpleNamespace(to_list=lambda: pairs)
+    def open(self, options: FdbOptions | None = None) -> FdbStore:
+        return FdbStore(self.binding, self.binding.open(""), options, clock_s=self.clock)
 
-    def set(self, key: bytes, value: bytes) -> None:
-        self._writes[key] = value
+    def run(self, scenario: Callable[[FdbStore], Awaitable[T]], options: FdbOptions | None = None) -> T:
+        async def main() -> T:
+            self.store = self.open(options)
+            try:
+                return await scenario(self.store)
+            finally:
+                await self.store.close()
 
-    def clear(self, key: bytes) -> None:
-        self._cluster.calls.append(("clear", key))
+        return asyncio.run(main())
 
-    def clear_range(self, begin: bytes, end: bytes) -> None:
-        self._cluster.calls.append(("clear_range", begin, end))
-
-    def add(self, key: bytes, param: bytes) -> None:
-        self._cluster.calls.append(("add", key, param))
-
-    def set_versionstamped_key(self, key: bytes, param: bytes) -> None:
-        self._cluster.calls.append(("set_versionstamped_key", key, param))
-
-    def commit(self) -> Done:
-        outcome = self._cluster.outcomes.pop(0) if self._cluster.outcomes else 0
-        if outcome <= 0:
-            self._cluster.data |= self._writes
-        return Done(abs(outcome))
-
-    def on_error(self, code: int) -> Done:
-        self._writes.clear()
-        return Done(code if code == TOO_LARGE else 0)
-
-
-def run(cluster: Cluster, scenario: Callable[[FdbStore], "asyncio.Future[T]"]) -> T:
-    async def main() -> T:
-        store = FdbStore(SimpleNamespace(FDBError=NativeError), cluster)
-        try:
-            return await scenario(store)
-        finally:
-            await store.close()
-
-    return asyncio.run(main())
+    def data(self) -> dict[bytes, bytes]:
+        return dict(self.run(lambda store: store.read(lambda tr: tr.get_range(b"", b"\xff"))))
 
 
 def count_once(number: int) -> Callable[[Transaction], None]:
@@ -111,29 +82,249 @@ def count_once(number: int) -> Callable[[Transaction], None]:
     return fn
 
 
+def methods_of(protocol: type) -> set[str]:
+    return {name for each in protocol.__mro__ for name in vars(each) if not name.startswith("_")} - set(dir(Protocol))
+
+
+def put(key: bytes, value: bytes) -> Callable[[Transaction], None]:
+    return lambda tr: tr.set(key, value)
+
+
+@pytest.mark.parametrize("fault", EVERY_FAULT, ids=str)
+def test_a_transaction_gets_past_every_error_that_passes(fault: Fault) -> None:
+    bench = Bench()
+    bench.cluster.fail_next(fault)
+    bench.run(lambda store: store.transact(count_once(1)))
+    assert bench.store.counters.errors.total() == 1
+    assert bench.cluster.met == {fault}
+    assert bench.data() == {b"batch": b"1", b"count": b"1"}
+
+
+@pytest.mark.parametrize("faults", [(CONFLICT, CONFLICT), (LOST, CONFLICT, APPLIED), (APPLIED, LOST, LOST)])
+def test_a_batch_that_checks_its_number_counts_once_whatever_becomes_of_commits(faults: tuple[Fault, ...]) -> None:
+    bench = Bench()
+    bench.cluster.fail_next(*faults)
+    bench.run(lambda store: store.transact(count_once(1)))
+    assert bench.data() == {b"batch": b"1", b"count": b"1"}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_batches_of_many_clients_count_once_each_under_all_errors_together(seed: int) -> None:
+    bench = Bench(seed=seed, fault_rate=0.3)
+
+    def count_batch(writer: int, number: int) -> Callable[[Transaction], None]:
+        marker = b"batch%d" % writer
+
+        def fn(tr: Transaction) -> None:
+            if int(tr.get(marker) or b"0") < number:
+                tr.set(marker, b"%d" % number)
+                tr.add(b"sum", 1)
+                tr.set(b"hot", b"%d" % (int(tr.get(b"hot") or b"0") + 1))
+
+        return fn
+
+    async def write(store: FdbStore, writer: int) -> None:
+        for number in range(1, 41):
+            await store.transact(count_batch(writer, number))
+
+    async def scenario(store: FdbStore) -> tuple[bytes | None, bytes | None]:
+        others = [bench.open() for _ in range(2)]
+        await asyncio.gather(*(write(each, writer) for writer, each in enumerate([store, *others])))
+        for other in others:
+            await other.close()
+        return await store.read(lambda tr: (tr.get(b"sum"), tr.get(b"hot")))
+
+    assert bench.run(scenario) == ((120).to_bytes(8, "little"), b"120")
+    assert bench.store.counters.errors["conflict"] > 0
+    assert bench.store.counters.errors["unknown"] > 0
+
+
 @pytest.mark.parametrize(
-    "outcomes", [(0,), (CONFLICT, CONFLICT, 0), (COMMIT_UNKNOWN, 0), (-COMMIT_UNKNOWN, 0), (COMMIT_UNKNOWN, CONFLICT, -COMMIT_UNKNOWN, 0)]
+    ("key", "value", "rows", "code"),
+    [
+        (b"k" * 10_001, b"", 1, errors.KEY_TOO_LARGE),
+        (b"\xff/system", b"", 1, errors.OUTSIDE_LEGAL_RANGE),
+        (b"k", b"v" * 90_000, 112, errors.TOO_LARGE),
+    ],
 )
-def test_a_batch_that_checks_its_number_counts_once_whatever_becomes_of_commits(outcomes: Sequence[int]) -> None:
-    cluster = Cluster(*outcomes)
-    run(cluster, lambda store: store.transact(count_once(1)))
-    assert cluster.data == {b"batch": b"1", b"count": b"1"}
-    assert cluster.outcomes == []
+def test_what_the_cluster_never_takes_fails_at_once_and_writes_nothing(key: bytes, value: bytes, rows: int, code: int) -> None:
+    bench = Bench()
+
+    def fn(tr: Transaction) -> None:
+        for row in range(rows):
+            tr.set(key + b"%03d" % row if rows > 1 else key, value)
+
+    with pytest.raises(StoreError, match=str(code)) as raised:
+        bench.run(lambda store: store.transact(fn))
+    assert not isinstance(raised.value, CommitUnknown)
+    assert bench.data() == {}
 
 
-def test_an_error_that_does_not_pass_fails_the_transaction() -> None:
-    cluster = Cluster(TOO_LARGE)
-    with pytest.raises(StoreError, match="2101"):
-        run(cluster, lambda store: store.transact(count_once(1)))
-    assert cluster.data == {}
+def test_reading_where_own_stamped_keys_will_be_fails() -> None:
+    def fn(tr: Transaction) -> None:
+        tr.set_versionstamped_key(b"mail", b"", b"text")
+        tr.get_range(b"m", b"n")
+
+    with pytest.raises(StoreError, match=str(errors.ACCESSED_UNREADABLE)):
+        Bench().run(lambda store: store.transact(fn))
 
 
-def test_a_snapshot_that_became_too_old_is_read_again() -> None:
-    cluster = Cluster()
-    cluster.data = {b"a": b"1"}
-    cluster.read_errors = [TOO_OLD]
-    assert run(cluster, lambda store: store.read(lambda tr: tr.get(b"a"))) == b"1"
-    assert cluster.read_errors == []
+def test_a_transaction_that_keeps_failing_is_given_up() -> None:
+    bench = Bench()
+    bench.cluster.fail_next(*[CONFLICT] * (TRIES_MAX + 1))
+    with pytest.raises(StoreError, match=str(errors.NOT_COMMITTED)) as raised:
+        bench.run(lambda store: store.transact(put(b"a", b"1")))
+    assert not isinstance(raised.value, CommitUnknown)
+    assert bench.data() == {}
+
+
+def test_one_that_is_given_up_after_a_commit_of_unknown_outcome_says_that_it_may_have_happened() -> None:
+    bench = Bench()
+    bench.cluster.fail_next(APPLIED, *[CONFLICT] * TRIES_MAX)
+    with pytest.raises(CommitUnknown):
+        bench.run(lambda store: store.transact(put(b"a", b"1")))
+    assert bench.data() == {b"a": b"1"}
+
+
+def test_a_timeout_ends_a_read_and_a_commit_and_tells_them_apart() -> None:
+    bench = Bench()
+
+    def slow_read(tr: ReadTransaction) -> None:
+        bench.clock.now_s += 2
+        tr.get(b"a")
+
+    def slow_write(tr: Transaction) -> None:
+        tr.set(b"a", b"1")
+        bench.clock.now_s += 2
+
+    options = FdbOptions(timeout_ms=1_000)
+    with pytest.raises(StoreError, match=str(errors.TIMED_OUT)) as raised:
+        bench.run(lambda store: store.read(slow_read), options)
+    assert not isinstance(raised.value, CommitUnknown)
+    with pytest.raises(CommitUnknown, match=str(errors.TIMED_OUT)):
+        bench.run(lambda store: store.transact(slow_write), options)
+
+
+def test_a_snapshot_dies_after_five_seconds_and_is_read_anew() -> None:
+    bench = Bench()
+    tries: list[bytes | None] = []
+
+    def fn(tr: ReadTransaction) -> bytes | None:
+        tries.append(tr.get(b"a"))
+        if len(tries) == 1:
+            bench.clock.now_s += 5.1
+        return tr.get(b"a")
+
+    async def scenario(store: FdbStore) -> bytes | None:
+        await store.transact(put(b"a", b"1"))
+        return await store.read(fn)
+
+    assert bench.run(scenario) == b"1"
+    assert tries == [b"1", b"1"]
+    assert bench.store.counters.errors == {"too_old": 1}
+
+
+def test_a_scan_outlives_the_five_seconds_of_a_snapshot() -> None:
+    bench = Bench()
+    rows = [(b"%04d" % n, b"v") for n in range(300)]
+
+    async def scenario(store: FdbStore) -> list[tuple[bytes, bytes]]:
+        await store.transact(lambda tr: [tr.set(*row) for row in rows])
+        seen: list[tuple[bytes, bytes]] = []
+        async for page in scan(store, b"", b"\xff", 100):
+            seen += page
+            bench.clock.now_s += 4
+        return seen
+
+    assert bench.run(scenario) == rows
+    assert bench.store.counters.errors.total() == 0
+
+
+def test_a_range_beyond_one_answer_of_the_cluster_comes_whole() -> None:
+    bench = Bench()
+    rows = [(b"%04d" % n, b"v" * 80_000) for n in range(40)]
+
+    async def scenario(store: FdbStore) -> list[tuple[bytes, bytes]]:
+        await store.transact(lambda tr: [tr.set(*row) for row in rows])
+        assert await store.read(lambda tr: tr.get_range(b"", b"\xff", limit=30, reverse=True)) == rows[::-1][:30]
+        return await store.read(lambda tr: tr.get_range(b"", b"\xff"))
+
+    assert bench.run(scenario) == rows
+
+
+def test_a_transaction_starts_at_the_last_commit_without_asking_for_a_version() -> None:
+    bench = Bench()
+
+    async def scenario(store: FdbStore) -> None:
+        for number in range(1, 11):
+            await store.transact(count_once(number))
+
+    bench.run(scenario)
+    assert (bench.cluster.starts, bench.store.counters.cached_starts, bench.store.counters.stale_starts) == (1, 9, 0)
+    assert bench.data()[b"count"] == b"10"
+
+
+def test_an_old_version_is_not_started_from() -> None:
+    bench = Bench()
+
+    async def scenario(store: FdbStore) -> None:
+        await store.transact(count_once(1))
+        bench.clock.now_s += 1.5
+        await store.transact(count_once(2))
+
+    bench.run(scenario)
+    assert (bench.cluster.starts, bench.store.counters.cached_starts) == (2, 0)
+
+
+def test_what_others_wrote_since_the_last_commit_is_seen_by_all_that_counts() -> None:
+    """A result that no commit has checked, and an error, do not come from an earlier version."""
+    bench = Bench()
+
+    def refuse(tr: Transaction) -> None:
+        raise LookupError(tr.get(b"a"))
+
+    async def scenario(store: FdbStore) -> None:
+        other = bench.open()
+        await store.transact(put(b"b", b""))
+        await other.transact(put(b"a", b"theirs"))
+        await other.close()
+        assert await store.transact(lambda tr: tr.get(b"a")) == b"theirs"
+        with pytest.raises(LookupError, match="theirs"):
+            await store.transact(refuse)
+        assert await store.read(lambda tr: tr.get(b"a")) == b"theirs"
+        await store.transact(lambda tr: tr.set(b"copy", tr.get(b"a") or b""))
+
+    bench.run(scenario)
+    assert bench.data() == {b"a": b"theirs", b"b": b"", b"copy": b"theirs"}
+    assert bench.store.counters.stale_starts == 0  # of the last store; the one before began anew twice
+
+
+def test_every_try_carries_tag_and_priority() -> None:
+    bench = Bench()
+    bench.cluster.fail_next(CONFLICT)
+    options = FdbOptions(tag="query", is_background=True)
+    bench.run(lambda store: store.transact(count_once(1)), options)
+    bench.run(lambda store: store.read(lambda tr: tr.get(b"a")))
+    first, second, third = bench.binding.tries
+    assert first == second
+    assert (first["auto_throttle_tag"], first["priority_batch"], first["max_retry_delay"]) == ("query", True, RETRY_DELAY_MS_MAX)
+    assert not {"auto_throttle_tag", "priority_batch"} & third.keys()
+
+
+def test_counters_are_metrics() -> None:
+    bench = Bench()
+    bench.cluster.fail_next(CONFLICT, LOST)
+    metrics = ProcessMetrics("invoker", "invoker-1")
+
+    async def scenario(store: FdbStore) -> None:
+        count_store(metrics.registry, store)
+        await store.transact(count_once(1))
+
+    bench.run(scenario)
+    assert metrics.registry.get_sample_value("perdure_store_transactions_total") == 1
+    assert metrics.registry.get_sample_value("perdure_store_errors_total", {"kind": "conflict"}) == 1
+    assert metrics.registry.get_sample_value("perdure_store_errors_total", {"kind": "unknown"}) == 1
+    assert metrics.registry.get_sample_value("perdure_store_errors_total", {"kind": "too_old"}) == 0
 
 
 def test_what_the_function_raises_reaches_the_caller_and_nothing_is_committed() -> None:
@@ -141,33 +332,23 @@ def test_what_the_function_raises_reaches_the_caller_and_nothing_is_committed() 
         tr.set(b"a", b"1")
         raise LookupError("on purpose")
 
-    cluster = Cluster()
+    bench = Bench()
     with pytest.raises(LookupError, match="on purpose"):
-        run(cluster, lambda store: store.transact(fail))
-    assert cluster.data == {}
+        bench.run(lambda store: store.transact(fail))
+    assert bench.data() == {}
 
 
-def test_operations_are_sent_as_the_binding_wants_them() -> None:
-    def fn(tr: Transaction) -> None:
-        tr.add(b"n", -2)
-        tr.clear(b"a")
-        tr.clear_range(b"a", b"b")
-        tr.set_versionstamped_key(b"mail", b"\x07", b"text")
-
-    def read(tr: ReadTransaction) -> list[tuple[bytes, bytes]]:
-        return tr.get_range(b"a", b"z", limit=5, reverse=True)
-
-    cluster = Cluster()
-    cluster.data = {b"k": b"v"}
-    run(cluster, lambda store: store.transact(fn))
-    assert run(cluster, lambda store: store.read(read)) == [(b"k", b"v")]
-    assert cluster.calls == [
-        ("add", b"n", b"\xfe" + b"\xff" * 7),
-        ("clear", b"a"),
-        ("clear_range", b"a", b"b"),
-        ("set_versionstamped_key", b"mail" + b"\xff" * 10 + b"\x07" + b"\x04\x00\x00\x00", b"text"),
-        ("get_range", b"a", b"z", 5, True),
-    ]
+def test_the_simulated_client_offers_what_the_official_binding_does() -> None:
+    """Every name that is used is one of the real thing, which is read rather than imported: that would need the native client."""
+    tree = ast.parse((Path(fdb.__file__).parent / "impl.py").read_text())
+    classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
+    real = {node.name: {each.name for each in node.body if isinstance(each, ast.FunctionDef)} for node in classes}
+    assert methods_of(NativeTransaction) - {"options", "snapshot"} <= real["Transaction"] | real["TransactionRead"] | MUTATIONS
+    assert methods_of(NativeTransaction) <= set(dir(SimulatedTransaction(Database(Binding(Cluster())))))
+    assert methods_of(NativeDatabase) - {"options"} <= real["Database"] | real["_TransactionCreator"]
+    assert methods_of(NativeTransactionOptions) <= {f"set_{name}" for name in fdboptions.TransactionOption}
+    assert methods_of(NativeDatabaseOptions) <= {f"set_{name}" for name in fdboptions.DatabaseOption}
+    assert methods_of(NativeNetworkOptions) <= {f"set_{name}" for name in fdboptions.NetworkOption}
 
 
 def test_a_missing_cluster_file_is_named(tmp_path: Path) -> None:

@@ -39,8 +39,19 @@ class NativeReads(Protocol):
     def get_range(self, begin: bytes, end: bytes, limit: int, reverse: bool) -> NativeRange: ...
 
 
+class NativeTransactionOptions(Protocol):
+    """`fdb.impl._TransactionOptions`"""
+
+    def set_auto_throttle_tag(self, param: str) -> None: ...
+
+    def set_priority_batch(self) -> None: ...
+
+
 class NativeTransaction(NativeReads, Protocol):
     """`fdb.impl.Transaction`"""
+
+    @property
+    def options(self) -> NativeTransactionOptions: ...
 
     @property
     def snapshot(self) -> NativeReads: ...
@@ -59,15 +70,49 @@ class NativeTransaction(NativeReads, Protocol):
 
     def on_error(self, error: int) -> NativeFuture: ...
 
+    def reset(self) -> None: ...
+
+    def set_read_version(self, version: int) -> None: ...
+
+    def get_committed_version(self) -> int: ...
+
+
+class NativeDatabaseOptions(Protocol):
+    """`fdb.impl._DatabaseOptions`"""
+
+    def set_transaction_timeout(self, param: int) -> None: ...
+
+    def set_transaction_retry_limit(self, param: int) -> None: ...
+
+    def set_transaction_max_retry_delay(self, param: int) -> None: ...
+
+    def set_transaction_size_limit(self, param: int) -> None: ...
+
 
 class NativeDatabase(Protocol):
     """`fdb.impl.Database`"""
 
+    @property
+    def options(self) -> NativeDatabaseOptions: ...
+
     def create_transaction(self) -> NativeTransaction: ...
+
+
+class NativeNetworkOptions(Protocol):
+    """`fdb.impl._NetworkOptions`: for the whole process, set before the first cluster is opened."""
+
+    def set_trace_log_group(self, param: str) -> None: ...
+
+    def set_trace_enable(self, param: str) -> None: ...
+
+    def set_trace_format(self, param: str) -> None: ...
 
 
 class Binding(Protocol):
     """The module `fdb` once an API version is chosen."""
+
+    @property
+    def options(self) -> NativeNetworkOptions: ...
 
     # `fdb.FDBError`; its instances have `code: int`.
     FDBError: type[Exception]
@@ -76,8 +121,8 @@ class Binding(Protocol):
 
 
 @functools.cache
-def load(trace_group: str) -> Binding:
-    """Load the native client, and name this process in its traces.
+def load(trace_group: str, trace_dir: str = "") -> Binding:
+    """Load the native client, and name this process in its traces; they are written to `trace_dir` if it is given.
 
     Raises:
         StoreError: The native client is missing, or too old for the binding.
@@ -88,6 +133,9 @@ def load(trace_group: str) -> Binding:
     try:
         binding.api_version(API_VERSION)
         binding.options.set_trace_log_group(trace_group)
+        if trace_dir:
+            binding.options.set_trace_enable(trace_dir)
+            binding.options.set_trace_format("json")
     except Exception as error:  # The binding raises nothing narrower.
         raise StoreError(
             f"FoundationDB's native client cannot be used: {error}. Install the package `foundationdb-clients` of a version "
@@ -96,7 +144,7 @@ def load(trace_group: str) -> Binding:
     return binding
 
 
-def open_database(cluster_file: str, *, trace_group: str) -> tuple[Binding, NativeDatabase]:
+def open_database(cluster_file: str, *, trace_group: str, trace_dir: str = "") -> tuple[Binding, NativeDatabase]:
     """Open a cluster. Does not wait until it answers.
 
     Raises:
@@ -104,7 +152,7 @@ def open_database(cluster_file: str, *, trace_group: str) -> tuple[Binding, Nati
     """
     if not Path(cluster_file).is_file():
         raise StoreError(f"the cluster file {cluster_file} does not exist")
-    binding = load(trace_group)
+    binding = load(trace_group, trace_dir)
     try:
         return binding, binding.open(cluster_file)
     except binding.FDBError as error:

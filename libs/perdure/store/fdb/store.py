@@ -1,45 +1,83 @@
 """`Store` on a FoundationDB cluster."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Final, TypeVar, cast
 
-from perdure.base.errors import StoreError
+from perdure.base.errors import CommitUnknown, StoreError
 from perdure.store.fdb.binding import Binding, NativeDatabase, NativeTransaction, open_database
+from perdure.store.fdb.counters import MAYBE_COMMITTED, StoreCounters
+from perdure.store.fdb.options import FdbOptions, configure_database, configure_try
 from perdure.store.fdb.transaction import FdbSnapshot, FdbTransaction
+from perdure.store.fdb.versions import CommitVersions
 from perdure.store.interface import ReadTransaction, Transaction
 from perdure.store.jobs import Job, Worker
 
 T = TypeVar("T")
+Attempt = Callable[["Run"], T]
+"""One try of a transaction."""
 
 _THREADS: Final = 16
 """Transactions of one process that may be under way at once; each mostly waits for the network."""
 
 
-class FdbStore:
-    """Transactions on one cluster. While the cluster cannot be reached, they wait.
+class Run:
+    """A transaction on its way through its tries.
 
-    A cancelled `transact` may still commit.
+    Attributes:
+        is_first: No try has failed yet.
+        is_committing: The commit of this try is sent.
+        is_in_doubt: A try has failed that may have committed.
     """
 
-    def __init__(self, binding: Binding, database: NativeDatabase) -> None:
+    def __init__(self, native: NativeTransaction) -> None:
+        self.native = native
+        self.is_first = True
+        self.is_committing = False
+        self.is_in_doubt = False
+
+
+class _Stale(Exception):
+    """A try that began at an earlier version may not count: nothing proves that it saw the present."""
+
+
+class FdbStore:
+    """Transactions on one cluster. While the cluster cannot be reached, they wait, or fail after the timeout of `options`.
+
+    A cancelled `transact` may still commit.
+
+    Args:
+        binding: The official binding.
+        database: Where to.
+        options: Priority, tag and timeout of all transactions.
+        clock_s: Monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        binding: Binding,
+        database: NativeDatabase,
+        options: FdbOptions | None = None,
+        *,
+        clock_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.counters = StoreCounters()
         self._error = binding.FDBError
         self._database = database
-        self._jobs: SimpleQueue[Job[NativeTransaction] | None] = SimpleQueue()
-        self._workers = [Worker(f"store-{number}", self._jobs, self._repeat) for number in range(_THREADS)]
+        self._options = options or FdbOptions()
+        self._versions = CommitVersions(clock_s)
+        configure_database(database, self._options)
+        self._jobs: SimpleQueue[Job[Run] | None] = SimpleQueue()
+        self._workers = [Worker(f"store-{number}", self._jobs, self._execute) for number in range(_THREADS)]
         self._is_closed = False
 
     async def transact(self, fn: Callable[[Transaction], T]) -> T:
-        def attempt(native: NativeTransaction) -> T:
-            value = fn(FdbTransaction(native))
-            native.commit().wait()
-            return value
-
-        return await self._run(attempt)
+        return await self._run(lambda run: self._try_to_commit(run, fn))
 
     async def read(self, fn: Callable[[ReadTransaction], T]) -> T:
-        return await self._run(lambda native: fn(FdbSnapshot(native.snapshot)))
+        return await self._run(lambda run: fn(FdbSnapshot(run.native.snapshot)))
 
     async def close(self) -> None:
         """Finish what is under way. Closing twice is fine."""
@@ -53,38 +91,73 @@ class FdbStore:
         for worker in self._workers:
             worker.join()
 
-    async def _run(self, attempt: Callable[[NativeTransaction], T]) -> T:
+    async def _run(self, attempt: Attempt[T]) -> T:
         if self._is_closed:
             raise StoreError("the store is closed")
         job = Job(attempt)
         self._jobs.put(job)
         return await job.future
 
-    def _repeat(self, attempt: Callable[[NativeTransaction], T]) -> T:
+    def _execute(self, attempt: Attempt[T]) -> T:
         """Try until one attempt goes through.
 
         `on_error` waits as the cluster wishes and resets the transaction. It does so after a conflict, after a snapshot became
         too old, and after `commit_unknown_result`, when it has made sure that the lost commit cannot happen later any more.
         """
-        native = self._database.create_transaction()
+        run = Run(self._database.create_transaction())
         while True:
+            configure_try(run.native, self._options)
             try:
-                return attempt(native)
+                value = attempt(run)
+            except _Stale:
+                self.counters.stale_starts += 1
+                run.native.reset()
             except self._error as error:
-                self._recover(native, error)
+                self._recover(run, error)
+            else:
+                self.counters.transactions += 1
+                return value
+            run.is_first = run.is_committing = False
 
-    def _recover(self, native: NativeTransaction, error: Exception) -> None:
-        code = cast("int", getattr(error, "code"))  # noqa: B009 - declared by a binding that has no types.
+    def _try_to_commit(self, run: Run, fn: Callable[[Transaction], T]) -> T:
+        native = run.native
+        version = self._versions.usable() if run.is_first else None
+        if version is not None:
+            self.counters.cached_starts += 1
+            native.set_read_version(version)
         try:
-            native.on_error(code).wait()
+            value = fn(FdbTransaction(native))
+        except self._error:
+            raise
+        except Exception:
+            if version is not None:
+                raise _Stale from None
+            raise
+        run.is_committing = True
+        native.commit().wait()
+        committed = native.get_committed_version()
+        if committed >= 0:
+            self._versions.note(committed)
+        elif version is not None:
+            raise _Stale
+        return value
+
+    def _recover(self, run: Run, error: Exception) -> None:
+        code = cast("int", getattr(error, "code"))  # noqa: B009 - declared by a binding that has no types.
+        self.counters.count_error(code)
+        run.is_in_doubt |= run.is_committing and code in MAYBE_COMMITTED
+        try:
+            run.native.on_error(code).wait()
         except self._error as fatal:
-            raise StoreError(f"FoundationDB failed the transaction: {fatal}") from error
+            kind = CommitUnknown if run.is_in_doubt else StoreError
+            raise kind(f"FoundationDB failed the transaction: {fatal}") from error
 
 
-def open_fdb(cluster_file: str, *, trace_group: str) -> FdbStore:
+def open_fdb(cluster_file: str, *, trace_group: str, options: FdbOptions | None = None) -> FdbStore:
     """Open the cluster that `cluster_file` describes.
 
     Raises:
         StoreError: The file or the native client is missing.
     """
-    return FdbStore(*open_database(cluster_file, trace_group=trace_group))
+    options = options or FdbOptions()
+    return FdbStore(*open_database(cluster_file, trace_group=trace_group, trace_dir=options.trace_dir), options)

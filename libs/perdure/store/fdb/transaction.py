@@ -21,6 +21,8 @@ class FdbSnapshot:
         return self._reads.get(key).value
 
     def get_range(self, begin: bytes, end: bytes, *, limit: int = 0, reverse: bool = False) -> list[tuple[bytes, bytes]]:
+        if begin >= end:
+            return []  # The cluster refuses inverted ranges.
         return [(pair.key, pair.value) for pair in self._reads.get_range(begin, end, limit, reverse).to_list()]
 
 
@@ -39,7 +41,8 @@ class FdbTransaction(FdbSnapshot):
         self._native.clear(key)
 
     def clear_range(self, begin: bytes, end: bytes) -> None:
-        self._native.clear_range(begin, end)
+        if begin < end:
+            self._native.clear_range(begin, end)
 
     def add(self, key: bytes, delta: int) -> None:
         self._native.add(key, _COUNTER.pack(delta))
