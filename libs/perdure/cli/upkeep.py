@@ -9,7 +9,7 @@ from typing import Final
 
 from perdure.base.errors import PerdureError
 from perdure.cli.up import UpConfig
-from perdure.process.config import read
+from perdure.process.config import fdb_options, read
 from perdure.store.keyspace import Keyspace
 from perdure.store.opening import open_store
 from perdure.upkeep.backup import back_up, restore
@@ -64,7 +64,8 @@ async def _check(config: UpConfig) -> list[Finding]:
     path = None if config.fdb_cluster_file else Path(config.base_dir) / STORE_FILE
     if path is not None and not path.is_file():
         raise PerdureError(f"{path}: there is no embedded store; give --base-dir, or --fdb-cluster-file")
-    store = open_store(path=str(path), fdb_cluster_file=config.fdb_cluster_file or None, root=config.root)
+    fdb = fdb_options(config, tag="upkeep", is_background=True)
+    store = open_store(path=str(path), fdb_cluster_file=config.fdb_cluster_file or None, root=config.root, fdb=fdb)
     try:
         return await check(store, Keyspace(config.root))
     finally:

@@ -20,8 +20,9 @@ from perdure.base.durations import DurationMs, SizeBytes
 from perdure.base.errors import ConfigurationError
 from perdure.base.limits import PARTITIONS_DEFAULT
 from perdure.process.settings import Setting, settings_of
+from perdure.store.fdb.options import FdbOptions
 
-__all__ = ["SECTIONS", "CommonConfig", "DurationMs", "PublicConfig", "Secret", "SizeBytes", "load", "masked", "read"]
+__all__ = ["SECTIONS", "CommonConfig", "DurationMs", "PublicConfig", "Secret", "SizeBytes", "fdb_options", "load", "masked", "read"]
 
 C = TypeVar("C", bound="CommonConfig")
 
@@ -54,6 +55,10 @@ class CommonConfig(msgspec.Struct, frozen=True, kw_only=True):
     nats_tls_key_file: Annotated[str, Meta(description="key of our certificate for NATS")] = ""
     root: Annotated[str, Meta(description="first part of all subjects and keys, one per suite", pattern=r"^[A-Za-z0-9_-]+$")] = "perdure"
     fdb_cluster_file: Annotated[str, Meta(description="FoundationDB cluster file; empty: the embedded store in base-dir")] = ""
+    fdb_transaction_timeout: Annotated[
+        DurationMs, Meta(description="how long a transaction may wait for FoundationDB before it fails; 0: as long as it takes")
+    ] = 0
+    fdb_trace_dir: Annotated[str, Meta(description="directory for the traces of FoundationDB's client; empty: none are written")] = ""
     partitions: Annotated[int, Meta(description="partitions of a new store; fixed afterwards", ge=1, le=4096)] = PARTITIONS_DEFAULT
     log_level: Annotated[str, Meta(description="debug, info, warning or error", pattern="^(debug|info|warning|error)$")] = "info"
     log_format: Annotated[str, Meta(description="auto (console on a terminal), json or console", pattern="^(auto|json|console)$")] = "auto"
@@ -141,6 +146,11 @@ def masked(config: CommonConfig) -> dict[str, object]:
         name: _masked(value) if name in hidden and value else _without_password(value)
         for name, value in msgspec.structs.asdict(config).items()
     }
+
+
+def fdb_options(config: CommonConfig, *, tag: str, is_background: bool = False) -> FdbOptions:
+    """Return how a process uses FoundationDB; `tag` is its role."""
+    return FdbOptions(tag=tag, is_background=is_background, timeout_ms=config.fdb_transaction_timeout, trace_dir=config.fdb_trace_dir)
 
 
 def _masked(value: object) -> object:

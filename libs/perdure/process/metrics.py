@@ -1,9 +1,15 @@
 """A process's metrics: its registry with what every process measures, and the snapshot that nodectl asks for."""
 
+from collections.abc import Iterable
+
 from prometheus_client import CollectorRegistry, Gauge, ProcessCollector
 from prometheus_client.exposition import generate_latest
+from prometheus_client.metrics_core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from perdure.bus.messages import VERSION, MetricsSnapshot, encode
+from perdure.store.fdb.counters import StoreCounters
+from perdure.store.interface import Store
 
 
 class ProcessMetrics:
@@ -36,3 +42,32 @@ class ProcessMetrics:
         self._lag_s_max = 0.0
         text = generate_latest(self.registry)
         return encode(MetricsSnapshot(version=VERSION, role=self._role, process_id=self._process_id, text=text))
+
+
+class StoreMetrics(Collector):
+    """What befalls the transactions of this process in FoundationDB."""
+
+    def __init__(self, counters: StoreCounters) -> None:
+        self._counters = counters
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the present figures."""
+        counters = self._counters
+        yield CounterMetricFamily("perdure_store_transactions", "Transactions that went through.", value=counters.transactions)
+        yield CounterMetricFamily(
+            "perdure_store_cached_starts",
+            "Tries that began at the version of the last commit of this process.",
+            value=counters.cached_starts,
+        )
+        yield CounterMetricFamily("perdure_store_stale_starts", "Those of them that had to begin anew.", value=counters.stale_starts)
+        errors = CounterMetricFamily("perdure_store_errors", "Tries that failed, by what befell them.", labels=["kind"])
+        for kind in StoreCounters.kinds():
+            errors.add_metric([kind], counters.errors[kind])
+        yield errors
+
+
+def count_store(registry: CollectorRegistry, store: Store) -> None:
+    """Show the counters of a store that counts: FoundationDB's."""
+    counters = getattr(store, "counters", None)
+    if isinstance(counters, StoreCounters):
+        registry.register(StoreMetrics(counters))

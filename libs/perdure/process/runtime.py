@@ -27,8 +27,8 @@ from perdure.bus.messages import VERSION, Heartbeat, LogLevelSet, SetLogLevel, d
 from perdure.bus.nats import NatsBus, connect
 from perdure.bus.subjects import Subjects
 from perdure.process import logging, notify, parent
-from perdure.process.config import CommonConfig, masked
-from perdure.process.metrics import ProcessMetrics
+from perdure.process.config import CommonConfig, fdb_options, masked
+from perdure.process.metrics import ProcessMetrics, count_store
 from perdure.process.peers import HEARTBEAT_INTERVAL_MS, Peers
 from perdure.store.interface import Store
 
@@ -179,11 +179,12 @@ async def _live(role: str, process_id: str, config: C, serve: Callable[[Runtime[
         bus = await _unless(stopping, _connect(config, process_id))
         if bus is None:
             return 0
-        store = _open_store(config)
+        store = _open_store(config, role)
     except PerdureError as error:
         return _failure(log, "start_failed", error)
     runtime = Runtime(role=role, process_id=process_id, config=config, clock=SystemClock(), random=SystemRandom(), bus=bus, store=store)
     runtime.stopping = stopping
+    count_store(runtime.metrics, store)
     try:
         return await _serve(runtime, serve)
     finally:
@@ -267,11 +268,11 @@ def _tls(config: CommonConfig) -> ssl.SSLContext | None:
     return context
 
 
-def _open_store(config: CommonConfig) -> Store:
+def _open_store(config: CommonConfig, role: str) -> Store:
     from perdure.store.opening import open_store
 
     if config.fdb_cluster_file:
-        return open_store(path=None, fdb_cluster_file=config.fdb_cluster_file, root=config.root)
+        return open_store(path=None, fdb_cluster_file=config.fdb_cluster_file, root=config.root, fdb=fdb_options(config, tag=role))
     base_dir = Path(config.base_dir)
     base_dir.mkdir(parents=True, exist_ok=True)
     return open_store(path=str(base_dir / "perdure.db"), fdb_cluster_file=None, root=config.root)

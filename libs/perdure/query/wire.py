@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from perdure.bus.messages import LiveInvocation
+from perdure.store.fdb.options import FdbOptions
 
 LENGTH: Final = struct.Struct(">I")
 _INTEGER_MAX: Final = (1 << 63) - 1
@@ -38,6 +39,7 @@ class Open(_Message, frozen=True, tag=0):
     fdb_cluster_file: str | None
     root: str
     memory_bytes_max: int
+    fdb: FdbOptions = FdbOptions()
 
 
 class WireParameter(msgspec.Struct, frozen=True, array_like=True):

@@ -80,7 +80,7 @@ class _Pipe:
 async def _work(pipe: _Pipe) -> None:
     opening = await pipe.receive()
     assert isinstance(opening, Open)
-    store = open_store(path=opening.path, fdb_cluster_file=opening.fdb_cluster_file, root=opening.root)
+    store = open_store(path=opening.path, fdb_cluster_file=opening.fdb_cluster_file, root=opening.root, fdb=opening.fdb)
     engine = Engine(
         store,
         Keyspace(opening.root),

@@ -15,7 +15,7 @@ from typing import Final
 import structlog
 
 from perdure.base.limits import MIB
-from perdure.process.config import CommonConfig
+from perdure.process.config import CommonConfig, fdb_options
 from perdure.query.engine import AS_ENGINE
 from perdure.query.errors import INTERNAL, OUT_OF_MEMORY, QueryError
 from perdure.query.table import LiveById
@@ -204,7 +204,8 @@ class Answers:
 def opening_of(config: CommonConfig, *, memory_bytes_max: int) -> Open:
     """Return what a worker is told first: the store that this process has open."""
     path = None if config.fdb_cluster_file else str(Path(config.base_dir) / "perdure.db")
-    return Open(path, config.fdb_cluster_file or None, config.root, memory_bytes_max)
+    fdb = fdb_options(config, tag="query", is_background=True)
+    return Open(path, config.fdb_cluster_file or None, config.root, memory_bytes_max, fdb)
 
 
 class QueryWorkers:
