@@ -13,6 +13,7 @@ from perdure.registry.options import OptionsCache, server_defaults
 from perdure.registry.subscriptions import StaticClusters
 from perdure.store.interface import Store
 from perdure.store.keyspace import Keyspace
+from services.invoker.abandoned import delete_abandoned_blobs
 from services.invoker.attempts import Attempts, SchemaSource
 from services.invoker.config import InvokerConfig
 from services.invoker.leases import Leases, Peers
@@ -49,6 +50,7 @@ class Invoker:
     ) -> None:
         self._bus = bus
         self._subjects = subjects
+        self._clock = clock
         poll_s = config.poll_interval / 1_000
         keyspace = Keyspace(config.root)
         self.owner = Owner(invoker_id=invoker_id, store=store, keyspace=keyspace, clock=clock, partition_count=partition_count)
@@ -118,6 +120,7 @@ class Invoker:
             tasks.create_task(self.timekeeper.run())
             tasks.create_task(self.timekeeper.look_ahead())
             tasks.create_task(self.subscriptions.run())
+            tasks.create_task(delete_abandoned_blobs(self.owner.store, self.owner.keyspace, self._clock))
 
     def _partitions_changed(self) -> None:
         self.timekeeper.recheck()

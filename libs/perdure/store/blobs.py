@@ -1,10 +1,11 @@
 """Bodies too large for the bus: one process leaves them in the store, another fetches them.
 
-A blob is there when its length (chunk 0) is; chunks 1.. hold the bytes.
+A blob is there when its length (chunk 0) is; chunks 1.. hold the bytes. Its id is a ULID, so blobs lie in the order of their age.
 """
 
 from typing import Final
 
+from perdure.base.ids import ulid
 from perdure.base.limits import TRANSACTION_BYTES_MAX, VALUE_BYTES_MAX
 from perdure.store.interface import ReadTransaction, Store, Transaction
 from perdure.store.keyspace import Keyspace
@@ -13,6 +14,8 @@ _CHUNKS_PER_COMMIT: Final = TRANSACTION_BYTES_MAX // (VALUE_BYTES_MAX + 1_000)
 _COMMIT_BYTES: Final = _CHUNKS_PER_COMMIT * VALUE_BYTES_MAX
 _CHUNKS_MAX: Final = 1 << 32
 _CHUNKS_PER_READ: Final = 4 * _CHUNKS_PER_COMMIT
+ABANDONED_AFTER_MS: Final = 86_400_000
+"""Whoever is to fetch a blob does so within seconds, or never: a process ended between the two."""
 
 
 class BlobWriter:
@@ -21,7 +24,7 @@ class BlobWriter:
     Args:
         store: Where to.
         keyspace: Says under which keys.
-        blob_id: Unique for ever; a second blob with the same id mixes with the first.
+        blob_id: A ULID: unique for ever; a second blob with the same id mixes with the first.
     """
 
     def __init__(self, store: Store, keyspace: Keyspace, blob_id: bytes) -> None:
@@ -93,3 +96,8 @@ async def delete_blob(store: Store, keyspace: Keyspace, blob_id: bytes) -> None:
 def clear_blob(tr: Transaction, keyspace: Keyspace, blob_id: bytes) -> None:
     """Delete a blob within a transaction, for instance the one that writes its content elsewhere."""
     tr.clear_range(keyspace.blob(blob_id, 0), keyspace.blob(blob_id, _CHUNKS_MAX))
+
+
+def clear_abandoned(tr: Transaction, keyspace: Keyspace, now_ms: int) -> None:
+    """Delete the blobs that nobody will fetch any more."""
+    tr.clear_range(keyspace.blobs, keyspace.blob_of(ulid(max(0, now_ms - ABANDONED_AFTER_MS), bytes(10))))

@@ -2,8 +2,9 @@
 
 import pytest
 
+from perdure.base.ids import ulid
 from perdure.base.limits import MIB, TRANSACTION_BYTES_MAX, VALUE_BYTES_MAX
-from perdure.store.blobs import clear_blob, delete_blob, get_blob, put_blob
+from perdure.store.blobs import ABANDONED_AFTER_MS, clear_abandoned, clear_blob, delete_blob, get_blob, put_blob
 from perdure.store.chunks import clear_chunked, get_chunked, get_range_chunked, set_chunked
 from perdure.store.interface import Store, Transaction
 from perdure.store.ranges import scan
@@ -124,6 +125,21 @@ def test_a_blob_comes_back_until_it_is_deleted(place: Place, size: int) -> None:
         assert await get_blob(store, place.keys, b"id\x00") is None
         assert await get_blob(store, place.keys, b"id") == b"another"
         await delete_blob(store, place.keys, b"id")
+        assert await store.read(lambda tr: tr.get_range(*everything_in(place))) == []
+
+    place.run(scenario)
+
+
+def test_blobs_that_nobody_fetched_for_a_day_are_deleted(place: Place) -> None:
+    now_ms = 1_700_000_000_000
+    old, recent = ulid(now_ms - ABANDONED_AFTER_MS - 1, b"\xff" * 10), ulid(now_ms - ABANDONED_AFTER_MS, bytes(10))
+
+    async def scenario(store: Store) -> None:
+        await put_blob(store, place.keys, old, body_of(MIB))
+        await put_blob(store, place.keys, recent, b"on its way")
+        await store.transact(lambda tr: clear_abandoned(tr, place.keys, now_ms))
+        assert await get_blob(store, place.keys, recent) == b"on its way"
+        await delete_blob(store, place.keys, recent)
         assert await store.read(lambda tr: tr.get_range(*everything_in(place))) == []
 
     place.run(scenario)
