@@ -10,7 +10,7 @@ import pytest
 from tests.contract.subscriptions.brokers import BrokerProcess, KafkaCluster, StreamServer
 from tests.e2e.endpoint import Endpoint
 from tests.e2e.processes import eventually
-from tests.e2e.suite import Suite
+from tests.e2e.suite import Suite, ours_only
 
 pytestmark = pytest.mark.timeout(180)
 RECORDS: Final = 10_000
@@ -55,6 +55,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     clusters = {
         "PERDURE_KAFKA_CLUSTERS": json.dumps({"mine": kafka.properties}),
         "PERDURE_NATS_CLUSTERS": json.dumps({"mine": jetstream.properties}),
+        "RESTATE_INGRESS__KAFKA_CLUSTERS": f'[{{name="mine",brokers=["PLAINTEXT://{kafka.properties["bootstrap.servers"]}"]}}]',
     }
     endpoint, suite = Endpoint("tests.kill.subscribed:app", directory), Suite(directory / "data", invokers=2, env=clusters)
     try:
@@ -69,6 +70,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         jetstream.kill()
 
 
+@ours_only
 @pytest.mark.parametrize("kind", ["kafka", "nats"])
 def test_every_record_counts_once_and_in_order_when_invokers_are_killed(running: Running, tag: str, seed: int, kind: str) -> None:
     suite, broker, rng = running.suite, running.brokers[kind], random.Random(seed)
@@ -97,6 +99,7 @@ def test_a_handler_is_told_where_a_record_is_from(running: Running, tag: str) ->
     assert {"invoked_by": "subscription", "invoked_by_subscription_id": subscription_id} in rows
 
 
+@ours_only
 @pytest.mark.parametrize("kind", ["kafka", "nats"])
 def test_a_source_that_is_not_there_is_told_and_read_once_it_is(running: Running, tag: str, kind: str) -> None:
     broker = running.brokers[kind]
@@ -109,6 +112,7 @@ def test_a_source_that_is_not_there_is_told_and_read_once_it_is(running: Running
     eventually(lambda: "info" not in running.shown(subscription_id), "the failure is over")
 
 
+@ours_only
 def test_a_paused_subscription_goes_on_where_it_was(running: Running, tag: str) -> None:
     broker = running.brokers["nats"]
     broker.create(tag)
