@@ -27,7 +27,7 @@ SLOW_TESTS := $(wildcard tests/kill tests/e2e tests/simulation tests/contract te
 .PHONY: help install demo up check test test-against-restate test-compose simulate bench fix docs clean
 
 help: ## List the tasks
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(RUNTIME) ## Make .venv with the server in it, from pinned and hashed requirements
 

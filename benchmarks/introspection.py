@@ -10,6 +10,7 @@ import statistics
 import tempfile
 import threading
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -37,6 +38,8 @@ from tests.e2e.suite import Suite
 RUNS: Final = 4
 ENTRIES: Final = 2 + 2 * RUNS
 """Of each journal."""
+TURNS: Final = 5
+"""Measurements with scans, each between two without."""
 BATCH: Final = 500
 """Invocations that are written in one transaction."""
 KEYSPACE: Final = Keyspace()
@@ -145,7 +148,7 @@ def throughput(suite: Suite, seconds: int, run: str) -> float:
     return sample.calls / sample.wall_s
 
 
-def throughput_while_scanning(suite: Suite, url: str, seconds: int) -> tuple[float, int]:
+def throughput_while_scanning(suite: Suite, url: str, seconds: int, run: str) -> tuple[float, int]:
     """Return calls per second while one client after the other scans all journals, and the number of scans."""
     stop = threading.Event()
     scans: list[float] = []
@@ -158,10 +161,27 @@ def throughput_while_scanning(suite: Suite, url: str, seconds: int) -> tuple[flo
     scanner = threading.Thread(target=scan)
     scanner.start()
     try:
-        return throughput(suite, seconds, "busy"), len(scans)
+        return throughput(suite, seconds, run), len(scans)
     finally:
         stop.set()
         scanner.join()
+
+
+def compare_throughput(suite: Suite, url: str, seconds: int) -> None:
+    """Print calls per second without and with scans, taken in turns: machines have faster and slower minutes."""
+    alone = [throughput(suite, seconds, "alone-0")]
+    busy: list[float] = []
+    scans = 0
+    for turn in range(1, TURNS + 1):
+        rate, ended = throughput_while_scanning(suite, url, seconds, f"busy-{turn}")
+        busy.append(rate)
+        scans += ended
+        alone.append(throughput(suite, seconds, f"alone-{turn}"))
+    ratios = [rate / statistics.mean(beside) for rate, beside in zip(busy, pairwise(alone), strict=True)]
+    print(
+        f"calls per second       {statistics.median(alone):.0f} alone, {statistics.median(busy):.0f} while scanning ({scans} scans ended)"
+    )
+    print(f"ratio                  median {statistics.median(ratios):.2f} of {', '.join(f'{ratio:.2f}' for ratio in ratios)}")
 
 
 def measure(suite: Suite, invocations: int, seconds: int) -> None:
@@ -178,11 +198,7 @@ def measure(suite: Suite, invocations: int, seconds: int) -> None:
             print(f"status overview        {overview:.2f} s, {sum(int(str(row[2])) for row in rows)} invocations")
             full, rows = timed(connection, FULL_SCAN)
             print(f"full scan of journals  {full:.2f} s, {sum(int(str(row[1])) for row in rows)} entries")
-        alone = [throughput(suite, seconds, f"alone-{number}") for number in range(2)]
-        busy, scans = throughput_while_scanning(suite, url, seconds)
-        alone.append(throughput(suite, seconds, "alone-2"))
-        print(f"calls per second       {statistics.median(alone):.0f} alone, {busy:.0f} while scanning ({scans} scans ended)")
-        print(f"ratio                  {busy / statistics.median(alone):.2f}")
+        compare_throughput(suite, url, seconds)
     finally:
         memory.end()
     print(f"peak memory            {memory.peak_bytes / MB:.0f} MB in the largest process of sql")
