@@ -139,7 +139,7 @@ class Dispatch:
             raise errors.bad_path(scope["raw_path"])
         service = await self._service(names[0])
         if service is None:
-            raise errors.service_not_found(names[0])
+            raise errors.internal(names[0]) or errors.service_not_found(names[0])
         if not service.is_public:
             raise errors.not_public(names[0])
         message = call.request(await self._answers.asking.uploads.read_whole(receive))

@@ -71,6 +71,20 @@ def not_public(service: str) -> CallFailed:
     return CallFailed(Status.PERMISSION_DENIED, f"service '{service}' is not accessible from outside.")
 
 
+_REMOTE_CONTEXT: Final = "dev.restate.internal.RemoteContext"
+_INTERNAL: Final = frozenset({"dev.restate.internal.Proxy", "dev.restate.internal.IdempotentInvoker"})
+
+
+def internal(service: str) -> CallFailed | None:
+    """Return the answer to calls of a service that the seed era's server had for itself or for its embedded API; None for others."""
+    if service in _INTERNAL:
+        return not_public(service)
+    if service == _REMOTE_CONTEXT:
+        text = "handlers outside of a deployment (`restate.connection`) are not offered: serve them on an endpoint and register that"
+        return CallFailed(Status.UNIMPLEMENTED, f"{service}: {text}")
+    return None
+
+
 def bad_path(path: bytes) -> CallFailed:
     """Not a service and a method."""
     return CallFailed(Status.INVALID_ARGUMENT, f"request path invalid: {path.decode('latin-1')}. It must be /package.Service/Method.")
