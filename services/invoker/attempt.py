@@ -28,6 +28,7 @@ from services.invoker.machine.view import CachedState, Live
 DRAIN_S_MAX: Final = 5.0
 """How long a deployment may take to end its response after its last frame."""
 
+_BUILT_IN: Final = "dev.restate."
 _DOC_CODES: Final = {413: "RT0019", 415: "RT0015", 429: "RT0023", 502: "RT0010", 503: "RT0023", 504: "RT0010"}
 _PAUSES: Final = frozenset({"RT0025"})
 """What the same code would do again at once: a person must look."""
@@ -293,10 +294,12 @@ class Attempt:
         command = sent.command
         if not isinstance(command, Call | OneWayCall):
             return facts.CommandSent(command, sent.wants_ack)
-        index = self.live.record.command_count + offset
-        return self._host.resolver.resolve(
-            self._host.schema, self.live, command, wants_ack=sent.wants_ack, command_index=index, is_seed=self.plan.version == SEED_VERSION
-        )
+        host, index, is_seed = self._host, self.live.record.command_count + offset, self.plan.version == SEED_VERSION
+        if is_seed and command.target.service.startswith(_BUILT_IN):
+            from services.invoker.built_in import call_built_in  # descriptors, which only these calls need
+
+            return call_built_in(host.resolver, host.schema, self.live, command, wants_ack=sent.wants_ack, command_index=index)
+        return host.resolver.resolve(host.schema, self.live, command, wants_ack=sent.wants_ack, command_index=index, is_seed=is_seed)
 
     def _finish(self, terminal: AttemptEvent, pin: Pin) -> None:
         live = self.live

@@ -7,9 +7,13 @@ import base64
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
+from perdure.codec.descriptors.pool import Descriptors
+from perdure.codec.rpc.restate_services import AWAKEABLES, FILE, INGRESS
 from tests.e2e.conftest import Services
 from tests.e2e.processes import eventually
 from tests.e2e.seed import Seed, serving
@@ -17,6 +21,7 @@ from tests.e2e.suite import Suite
 
 SERVICES = ("Plain", "Counter", "Signup", "Signup_state", "shop.Cart", "shop.Board", "shop.Desk")
 TIMEOUTS = {"Stays": "10m", "Suspends": "0s"}
+BUILT_IN = Descriptors(FileDescriptorSet(file=[FILE]).SerializeToString())
 
 
 @pytest.fixture(scope="module", params=TIMEOUTS, ids=str.lower)
@@ -29,6 +34,11 @@ def seed(request: pytest.FixtureRequest, suite: Suite, tmp_path_factory: pytest.
             url = f"{suite.admin_url}/services/{prefix}.{name}"
             assert suite.http.patch(url, json={"inactivity_timeout": TIMEOUTS[request.param]}).status_code == 200
         yield seed
+
+
+def message(name: str, **fields: Any) -> str:
+    """Return a message to a service of the server itself, as `callEncoded` takes it."""
+    return base64.b64encode(BUILT_IN.message_class(f"dev.restate.{name}")(**fields).SerializeToString()).decode()
 
 
 def test_a_router_returns_what_its_handler_does(seed: Seed) -> None:
@@ -141,6 +151,24 @@ def test_its_awakeable_is_resolved_and_rejected_by_other_handlers(seed: Seed, ta
         surviving = pool.submit(seed.rpc, "Plain/survive", f"{tag}-other")
         seed.rpc("Plain/reject", {"id": seed.awakeable(f"{tag}-other"), "reason": "no"})
         assert surviving.result() == 2
+
+
+def test_it_calls_the_services_of_the_server_itself(seed: Seed, tag: str) -> None:
+    started = message("InvokeRequest", service=f"{seed.prefix}.Plain", method="hold", json={"request": tag})
+    answer = seed.rpc("Plain/callEncoded", {"service": INGRESS, "method": "Invoke", "message": started})
+    invocation_id = base64.b64decode(answer)[2:].decode()
+    resolved = message("ResolveAwakeableRequest", id=seed.awakeable(tag), json_result={"string_value": "from a message"})
+    assert seed.rpc("Plain/callEncoded", {"service": AWAKEABLES, "method": "Resolve", "message": resolved}) == ""
+    assert b"from a message" in seed.suite.attach(invocation_id).content
+    malformed = message("RejectAwakeableRequest", id="prom_1x", reason="no")
+    refused = seed.post("Plain/callEncoded", {"request": {"service": AWAKEABLES, "method": "Reject", "message": malformed}})
+    assert (refused.status_code, refused.json()["code"]) == (400, "invalid_argument")
+
+
+def test_it_starts_invocations_later_through_the_server_itself(seed: Seed, tag: str) -> None:
+    started = message("InvokeRequest", service=f"{seed.prefix}.Counter", method="add", json={"key": tag, "request": 3})
+    seed.rpc("Plain/sendEncoded", {"service": INGRESS, "method": "Invoke", "message": started, "delay": 50})
+    eventually(lambda: seed.rpc("Counter/get", key=tag) == 3, "the counter is increased")
 
 
 def test_it_goes_on_with_the_first_of_several_or_with_all(seed: Seed, tag: str) -> None:

@@ -5,8 +5,9 @@ import msgspec
 from perdure.base.ids import InvocationId
 from perdure.bus.messages import OwnerRequest
 from perdure.model.invocation import AttemptTimings, Pin, Source
-from perdure.model.journal import AttemptError, Command, Future, RunProposal
-from perdure.model.mail import Mail
+from perdure.model.journal import AttemptError, Call, Command, Future, OneWayCall, RunProposal
+from perdure.model.mail import InvokeMail, Mail, SignalMail
+from perdure.model.result import Outcome
 from perdure.model.target import Target
 from perdure.model.timer import Timer
 from perdure.registry.retry import EffectiveRetryPolicy
@@ -53,13 +54,22 @@ class CallResolved(_Event, frozen=True):
     wants_ack: bool = False
 
 
+class BuiltInCalled(_Event, frozen=True):
+    """The attempt called a service of the server's own: what is to be sent, if anything, and the answer, which only a `Call` gets."""
+
+    command: Call | OneWayCall
+    mail: InvokeMail | SignalMail | None
+    answer: Outcome
+    wants_ack: bool = False
+
+
 class CommandRefused(_Event, frozen=True):
     """The attempt sent a command that breaks a rule which only the shell can check."""
 
     error: AttemptError
 
 
-AttemptItem = CommandSent | CallResolved | CommandRefused | RunProposal
+AttemptItem = CommandSent | CallResolved | BuiltInCalled | CommandRefused | RunProposal
 
 
 class AttemptProgressed(_Event, frozen=True):

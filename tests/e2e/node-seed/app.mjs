@@ -82,6 +82,13 @@ const plain = restate.router({
       throw error;
     }
   },
+  // A message, in base64, to any method: as generated clients send it.
+  callEncoded: async (ctx, { service, method, message }) => {
+    const answer = await ctx.grpcChannel().request(service, method, Buffer.from(message, "base64"));
+    return Buffer.from(answer).toString("base64");
+  },
+  sendEncoded: async (ctx, { service, method, message, delay }) =>
+    ctx.grpcChannel().delayedCall(() => ctx.grpcChannel().request(service, method, Buffer.from(message, "base64")), delay),
   callAnything: async (ctx, { path, method, args }) => ctx.rpc({ path })[method](...args),
 
   // Five steps, then one that tells an awakeable, which is awaited.

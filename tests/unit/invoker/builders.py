@@ -20,6 +20,7 @@ from services.invoker.machine.events import (
     AttemptFailed,
     AttemptProgressed,
     AttemptSuspended,
+    BuiltInCalled,
     CallResolved,
     CommandSent,
     Event,
@@ -98,10 +99,11 @@ class Machine:
         live.is_open = True
         return live
 
-    def send(self, number: int, *commands: Command | RunProposal | CallResolved, wants_ack: bool = False) -> Step:
+    def send(self, number: int, *commands: Command | RunProposal | CallResolved | BuiltInCalled, wants_ack: bool = False) -> Step:
         """Let the running attempt send commands and proposals."""
         live = self.view.lives[an_id(number)]
-        items = [command if isinstance(command, RunProposal | CallResolved) else CommandSent(command, wants_ack) for command in commands]
+        whole = RunProposal | CallResolved | BuiltInCalled
+        items = [command if isinstance(command, whole) else CommandSent(command, wants_ack) for command in commands]
         return self.feed(AttemptProgressed(live.id, live.attempt, PIN, list(items)))
 
     def suspend(self, number: int, awaiting: Future) -> Step:

@@ -5,7 +5,7 @@ from perdure.model.invocation import CallSink
 from perdure.model.journal import Call, CompletionType, OneWayCall
 from perdure.model.mail import InvokeMail
 from perdure.model.result import InvocationIdResult
-from services.invoker.machine.events import CallResolved
+from services.invoker.machine.events import BuiltInCalled, CallResolved
 from services.invoker.machine.turn import Turn
 from services.invoker.machine.view import Live
 
@@ -24,6 +24,16 @@ def apply_one_way_call(turn: Turn, live: Live, resolved: CallResolved) -> None:
     assert isinstance(command, OneWayCall)
     at_ms = command.invoke_at_ms if command.invoke_at_ms > turn.now_ms else None
     _invoke(turn, live, resolved, command, sink=None, execution_at_ms=at_ms)
+
+
+def apply_built_in(turn: Turn, live: Live, called: BuiltInCalled) -> None:
+    """Journal a call of a service of the server's own, and do and answer it at once. It has no callee."""
+    command, mail = called.command, called.mail
+    turn.append_command(live, command)
+    if mail is not None:
+        turn.send(mail.invocation_id, mail)
+    if isinstance(command, Call):
+        turn.complete(live, CompletionType.CALL, command.completion_id, called.answer)
 
 
 def _invoke(

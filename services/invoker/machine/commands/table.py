@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from perdure.model import journal
 from services.invoker.machine.commands import attach, basic, call, promise, signal, state
+from services.invoker.machine.events import BuiltInCalled
 from services.invoker.machine.turn import Turn
 from services.invoker.machine.view import Live
 
@@ -23,6 +24,7 @@ COMMANDS: Final[dict[type, Callable[[Turn, Live, Any], None]]] = {  # Any: each 
     journal.ClearAllState: state.apply_clear_all_state,
     journal.Call: call.apply_call,
     journal.OneWayCall: call.apply_one_way_call,
+    BuiltInCalled: call.apply_built_in,
     journal.SendSignal: signal.apply_send_signal,
     journal.CompleteAwakeable: signal.apply_complete_awakeable,
     journal.AttachInvocation: attach.apply_attach,
@@ -31,4 +33,4 @@ COMMANDS: Final[dict[type, Callable[[Turn, Live, Any], None]]] = {  # Any: each 
     journal.PeekPromise: promise.apply_peek_promise,
     journal.CompletePromise: promise.apply_complete_promise,
 }
-"""Calls take the `CallResolved` event around the command, everything else the command itself."""
+"""Calls take the event around the command, `CallResolved` or `BuiltInCalled`, everything else the command itself."""

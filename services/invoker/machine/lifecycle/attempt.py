@@ -13,6 +13,7 @@ from services.invoker.machine.events import (
     AttemptItem,
     AttemptProgressed,
     AttemptSuspended,
+    BuiltInCalled,
     CallResolved,
     CommandSent,
     RetryDue,
@@ -154,12 +155,13 @@ def _apply_item(turn: Turn, live: Live, item: AttemptItem) -> AttemptError | Non
     if isinstance(item, RunProposal):
         COMMANDS[RunProposal](turn, live, item)
         return None
-    if not isinstance(item, CommandSent | CallResolved):
+    if not isinstance(item, CommandSent | CallResolved | BuiltInCalled):
         return item.error
     command = item.command
     index = live.record.command_count
     try:
-        COMMANDS[type(command)](turn, live, item if isinstance(item, CallResolved) else command)
+        rule = COMMANDS[BuiltInCalled if isinstance(item, BuiltInCalled) else type(command)]
+        rule(turn, live, command if isinstance(item, CommandSent) else item)
     except CommandRefused as refusal:
         return error_of(refusal, command, index)
     if item.wants_ack:

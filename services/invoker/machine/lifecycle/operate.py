@@ -67,7 +67,7 @@ def kill(turn: Turn, live: Live) -> str:
         return DONE
     journal = live.journal if live.journal is not None else turn.view.journals.get(live.id, [])
     for entry in journal:
-        if isinstance(entry, Call | OneWayCall):
+        if isinstance(entry, Call | OneWayCall) and entry.callee_id:
             callee_id = InvocationId(entry.callee_id)
             turn.send(callee_id, KillMail(callee_id))
     turn.stop_attempt(live)
