@@ -22,7 +22,19 @@ from perdure.base.limits import PARTITIONS_DEFAULT
 from perdure.process.settings import Setting, settings_of
 from perdure.store.fdb.options import FdbOptions
 
-__all__ = ["SECTIONS", "CommonConfig", "DurationMs", "PublicConfig", "Secret", "SizeBytes", "fdb_options", "load", "masked", "read"]
+__all__ = [
+    "SECTIONS",
+    "CommonConfig",
+    "DurationMs",
+    "PublicConfig",
+    "Secret",
+    "SizeBytes",
+    "fdb_options",
+    "load",
+    "masked",
+    "masked_changes",
+    "read",
+]
 
 C = TypeVar("C", bound="CommonConfig")
 
@@ -146,6 +158,12 @@ def masked(config: CommonConfig) -> dict[str, object]:
         name: _masked(value) if name in hidden and value else _without_password(value)
         for name, value in msgspec.structs.asdict(config).items()
     }
+
+
+def masked_changes(config: CommonConfig) -> dict[str, object]:
+    """Return the settings that are not at their defaults, masked: what somebody decided about this process."""
+    usual = type(config)()
+    return {name: value for name, value in masked(config).items() if getattr(config, name) != getattr(usual, name)}
 
 
 def fdb_options(config: CommonConfig, *, tag: str, is_background: bool = False) -> FdbOptions:

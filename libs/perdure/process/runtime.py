@@ -27,7 +27,7 @@ from perdure.bus.messages import VERSION, Heartbeat, LogLevelSet, SetLogLevel, d
 from perdure.bus.nats import NatsBus, connect
 from perdure.bus.subjects import Subjects
 from perdure.process import logging, notify, parent
-from perdure.process.config import CommonConfig, fdb_options, masked
+from perdure.process.config import CommonConfig, fdb_options, masked_changes
 from perdure.process.metrics import ProcessMetrics, count_store
 from perdure.process.peers import HEARTBEAT_INTERVAL_MS, Peers
 from perdure.store.interface import Store
@@ -170,7 +170,7 @@ def _freeze_what_start_up_made() -> None:
 
 async def _live(role: str, process_id: str, config: C, serve: Callable[[Runtime[C]], Awaitable[None]]) -> int:
     log: FilteringBoundLogger = structlog.get_logger(f"perdure.{role}")
-    log.info("starting", version=SOFTWARE_VERSION, pid=os.getpid(), **masked(config))
+    log.info("starting", version=SOFTWARE_VERSION, pid=os.getpid(), **masked_changes(config))
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

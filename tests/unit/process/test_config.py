@@ -5,7 +5,7 @@ import pytest
 from msgspec import Meta
 
 from perdure.base.errors import ConfigurationError
-from perdure.process.config import CommonConfig, DurationMs, Secret, SizeBytes, load, masked, read
+from perdure.process.config import CommonConfig, DurationMs, Secret, SizeBytes, load, masked, masked_changes, read
 
 
 class ExampleConfig(CommonConfig, frozen=True, kw_only=True):
@@ -184,6 +184,12 @@ def test_clusters_are_shown_by_their_names_alone() -> None:
     shown = masked(CommonConfig(kafka_clusters=CLUSTERS))
     assert shown["kafka_clusters"] == ["mine"]
     assert shown["nats_clusters"] == {}
+
+
+def test_only_what_somebody_has_set_is_told_at_the_start() -> None:
+    assert masked_changes(a_config()) == {}
+    shown = masked_changes(a_config("--port", "9000", "--token", "s3cret", "--log-level", "info", "--retry-pauses", "false"))
+    assert shown == {"port": 9000, "token": "***", "retry_pauses": False}
 
 
 def test_passwords_within_urls_are_masked() -> None:
