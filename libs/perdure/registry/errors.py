@@ -14,7 +14,7 @@ class ServiceTypeChanged(PerdureError):
     """A new revision of a service is of another type than the active one."""
 
     code, status = "META0006", 409
-    hint = "Give the service a new name, or repeat with `breaking` if no invocation or state of the old type matters."
+    hint = "Give the service a new name, or repeat with `breaking` or `force` if no invocation or state of the old type matters."
 
 
 class ReservedPackage(PerdureError):

@@ -50,7 +50,7 @@ def _check_type(active: Service, service: Service) -> None:
     if (active.service_type, active.instance_type) != (service.service_type, service.instance_type):
         raise ServiceTypeChanged(
             f"detected a new service revision for '{service.name}' changing the service type from "
-            f"'{_kind(active)}' to '{_kind(service)}': register it with `breaking` to allow that"
+            f"'{_kind(active)}' to '{_kind(service)}': register it with `breaking` or `force` to allow that"
         )
 
 

@@ -63,6 +63,7 @@ def test_an_incompatible_revision_is_refused_and_says_what_to_do(tr: DictTransac
         do_register(tr, "b", service)
     assert (refused.value.code, refused.value.status) == ("META0006", 409)
     assert "shop.Cart" in refused.value.message
+    assert "force" in refused.value.message
     assert refused.value.hint
     assert tr.rows == rows
 
