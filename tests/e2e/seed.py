@@ -57,6 +57,17 @@ class Seed(NamedTuple):
         answer = self.suite.http.delete(f"{self.suite.admin_url}/invocations/{invocation_id}", params={"mode": mode})
         assert answer.status_code == 202, answer.text
 
+    def operate(self, invocation_id: str, action: str) -> None:
+        """Let an operator pause or resume an invocation."""
+        answer = self.suite.http.patch(f"{self.suite.admin_url}/invocations/{invocation_id}/{action}")
+        assert answer.status_code in (200, 202), answer.text
+
+    def status(self, invocation_id: str) -> str | None:
+        """Return the status of an invocation, as SQL tells it."""
+        query = {"query": f"select status from sys_invocation where id = '{invocation_id}'"}
+        answer = self.suite.http.post(f"{self.suite.admin_url}/query", json=query, headers={"accept": "application/json"})
+        return next((row["status"] for row in answer.json()["rows"]), None)
+
 
 def rpc_request(request: Any, key: str | None) -> dict[str, Any]:
     """Return the JSON of a request to a router."""

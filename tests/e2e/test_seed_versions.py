@@ -9,6 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.e2e.endpoint import Endpoint
+from tests.e2e.processes import eventually
 from tests.e2e.seed import Seed, serving
 from tests.e2e.suite import Suite
 
@@ -72,7 +74,10 @@ def test_a_new_address_gives_a_new_revision_and_what_runs_stays_on_its_own(serve
     assert second.endpoint.effects(tag) == []
 
 
-@pytest.mark.parametrize(("edition", "named"), [("removed", "Order"), ("rekeyed", "from field 3, the active one from field 1")])
+@pytest.mark.parametrize(
+    ("edition", "named"),
+    [("removed", "Order"), ("rekeyed", "from field 3, the active one from field 1"), ("retyped", "Board")],
+)
 def test_an_incompatible_revision_is_refused_until_it_is_forced(serve: Serve, edition: str, named: str) -> None:
     register(serve(""))
     broken = serve(edition)
@@ -80,3 +85,31 @@ def test_an_incompatible_revision_is_refused_until_it_is_forced(serve: Serve, ed
     assert named in message
     assert "force" in message
     assert revisions(register(broken, force=True)) == {2}
+
+
+def test_a_service_of_today_takes_over_only_when_it_is_forced(serve: Serve, tmp_path: Path, tag: str) -> None:
+    first = serve("")
+    register(first)
+    suite, path = first.suite, f"/{first.prefix}.Counter/{tag}/add"
+    first.rpc("Counter/add", 5, key=tag)
+    today = Endpoint("tests.e2e.bridge_services:app", tmp_path, prefix=f"{first.prefix}.")
+    replacing = first._replace(endpoint=today)
+    with ThreadPoolExecutor() as pool:
+        holding = pool.submit(first.rpc, "Counter/hold", key=f"{tag}-held")
+        awakeable = first.awakeable(f"{tag}-held")
+        today.start()
+        try:
+            message = refusal(register(replacing, force=False))
+            assert f"{first.prefix}.Counter" in message
+            assert "force" in message
+            assert first.rpc("Counter/add", 1, key=tag) == 6
+            taken = register(replacing, force=True)
+            assert {service["name"]: service["revision"] for service in taken.json()["services"]}[f"{first.prefix}.Counter"] == 2
+            taken_over = eventually(lambda: (answer := suite.call(path, 1)).is_success and answer, "the ingress knows of it")
+            assert isinstance(taken_over, httpx.Response)
+            assert taken_over.json() == 7
+            first.resolve(awakeable, "done")
+            assert holding.result() == "done"
+            assert refusal(register(serve("2"), force=False))
+        finally:
+            today.stop()

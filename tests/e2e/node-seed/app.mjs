@@ -1,6 +1,6 @@
 // Services on the TypeScript SDK of spring 2024, served with cleartext HTTP/2: routers, protobuf services, a workflow.
 // What a handler does outside of the server is a line in the file EFFECTS_FILE, so that it can be counted.
-// EDITION changes what is offered: "2" is compatible with what is offered without it, "removed" and "rekeyed" are not.
+// EDITION changes what is offered: "2" is compatible with what is offered without it, "removed", "rekeyed" and "retyped" are not.
 import * as restate from "@restatedev/restate-sdk";
 import fs from "node:fs";
 import http from "node:http";
@@ -114,6 +114,16 @@ const plain = restate.router({
     await step(ctx, tag, second.id);
     return CombineablePromise.all([first.promise, second.promise]);
   },
+  // One await after the other; the second awakeable is told under a tag of its own.
+  twice: async (ctx, tag) => {
+    const first = ctx.awakeable();
+    await step(ctx, tag, first.id);
+    const answer = await first.promise;
+    await ctx.sleep(10);
+    const second = ctx.awakeable();
+    await step(ctx, `${tag}-second`, second.id);
+    return [answer, await second.promise];
+  },
   inTime: async (ctx, ms) => ctx.awakeable().promise.orTimeout(ms),
   survive: async (ctx, tag) => {
     const { id, promise } = ctx.awakeable();
@@ -165,7 +175,7 @@ const shop = descriptorOf(
     ${edition === "2" ? "rpc Drop (AddRequest) returns (Total);" : ""}
   }
   service Board {
-    option (dev.restate.ext.service_type) = SINGLETON;
+    option (dev.restate.ext.service_type) = ${edition === "retyped" ? "UNKEYED" : "SINGLETON"};
     rpc Post (Note) returns (Total);
   }
   service Desk {
