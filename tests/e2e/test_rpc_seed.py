@@ -1,18 +1,14 @@
 """Services of SDK 0.8.1, routers and protobuf services, called over gRPC, gRPC-Web, Connect and the era's JSON."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import grpc
 import pytest
 
-from tests.e2e.browser import BROWSER, DRIVER
 from tests.e2e.conftest import Services
 from tests.e2e.endpoint import NODE, Endpoint
 from tests.e2e.processes import REPOSITORY, eventually
-from tests.e2e.rpc_browser import TRANSPORTS as WEB_TRANSPORTS
-from tests.e2e.rpc_browser import connect_in_browser
-from tests.e2e.rpc_clients import TRANSPORTS, Reflected, connect, failure_of
+from tests.e2e.rpc_clients import Reflected, failure_of
 from tests.e2e.suite import Suite
 
 ROOM = REPOSITORY / "tests/e2e/node-seed"
@@ -74,24 +70,6 @@ def test_the_failure_of_a_handler_is_its_status(client: Reflected, seed: Service
     assert (error.code().value[0], error.details()) == (code, "it cannot be done")
 
 
-def test_the_official_clients_call_protobuf_services_over_every_transport(client: Reflected, seed: Services, tag: str) -> None:
-    files = client.files_of(f"{PREFIX}.shop.Cart")
-    request = {"id": tag, "amount": 1}
-    calls = [{"transport": each, "service": f"{PREFIX}.shop.Cart", "method": "Add", "request": request} for each in TRANSPORTS]
-    ended = connect(seed.suite.ingress_url, files, calls)
-    assert [each.get("message") for each in ended] == [{"value": str(count + 1)} for count in range(len(TRANSPORTS))], ended
-
-
-def test_a_page_in_a_browser_calls_protobuf_services(client: Reflected, seed: Services, tmp_path: Path, tag: str) -> None:
-    if BROWSER is None or DRIVER is None:
-        pytest.skip("chromium is not installed")
-    files = client.files_of(f"{PREFIX}.shop.Cart")
-    request = {"id": tag, "amount": 1}
-    calls = [{"transport": each, "service": f"{PREFIX}.shop.Cart", "method": "Add", "request": request} for each in WEB_TRANSPORTS]
-    ended = connect_in_browser(seed.suite.ingress_url, files, calls, tmp_path)
-    assert [each.get("message") for each in ended] == [{"value": "1"}, {"value": "2"}, {"value": "3"}], ended
-
-
 def _awakeable(seed: Services, tag: str) -> str | None:
     return next((what for what in seed.endpoint.effects(tag) if what.startswith("prom_1")), None)
 
@@ -121,10 +99,3 @@ def test_an_idempotency_key_gives_the_first_result_again(seed: Services, tag: st
     answers = [seed.suite.call(seed.path("Counter", "add"), {"key": tag, "request": 1}, headers=head) for _ in range(2)]
     assert [answer.json() for answer in answers] == [{"response": 1}] * 2
     assert "idempotency-expires" in answers[0].headers
-
-
-def test_a_service_of_the_era_and_one_of_today_are_called_by_one_client(client: Reflected, http2: Services, tag: str) -> None:
-    eventually(lambda: {f"{PREFIX}.shop.Cart", "Counter"} <= client.services(), "both are listed")
-    assert client.call("Counter/add", key=tag, body=1).body == 1
-    assert client.call(f"{PREFIX}.shop.Cart/Add", id=tag, amount=1).value == 1
-    assert http2.suite.result("/Greeter/greet", "Ada") == "Hello Ada"

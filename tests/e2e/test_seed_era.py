@@ -14,7 +14,6 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
 from perdure.codec.descriptors.pool import Descriptors
 from perdure.codec.rpc.restate_services import AWAKEABLES, FILE, INGRESS
-from tests.e2e.conftest import Services
 from tests.e2e.processes import eventually
 from tests.e2e.seed import Seed, serving
 from tests.e2e.suite import Suite
@@ -184,6 +183,15 @@ def test_it_goes_on_with_the_first_of_several_or_with_all(seed: Seed, tag: str) 
         assert both.result() == [0, 1]
 
 
+def test_it_awaits_one_thing_after_the_other(seed: Seed, tag: str) -> None:
+    with ThreadPoolExecutor() as pool:
+        waiting = pool.submit(seed.rpc, "Plain/twice", tag)
+        seed.resolve(seed.awakeable(tag), "first")
+        seed.resolve(seed.awakeable(f"{tag}-second"), "second")
+        assert waiting.result() == ["first", "second"]
+    assert len(seed.endpoint.effects(tag)) == len(seed.endpoint.effects(f"{tag}-second")) == 1
+
+
 def test_an_await_with_a_timeout_ends_with_it(seed: Seed) -> None:
     response = seed.post("Plain/inTime", {"request": 30})
     assert (response.status_code, response.json()["code"]) == (408, "deadline_exceeded")
@@ -238,11 +246,6 @@ def test_a_workflow_runs_once_and_waits_for_its_promise(seed: Seed, tag: str) ->
     assert seed.rpc("Signup/waitForResult", {"workflowId": tag}) == "Ada: Bo"
     assert seed.rpc("Signup/status", {"workflowId": tag}) == "FINISHED"
     assert seed.endpoint.effects(tag) == ["ran"]
-
-
-def test_services_of_both_eras_are_served_side_by_side(seed: Seed, http2: Services) -> None:
-    assert seed.rpc("Plain/hello", "Ada") == "Hello Ada"
-    assert http2.suite.result(http2.path("Greeter", "greet"), "Ada") == "Hello Ada"
 
 
 def test_no_step_of_it_runs_twice_when_the_invoker_is_killed(own_suite: Suite, tmp_path: Path, tag: str) -> None:
