@@ -75,6 +75,14 @@ class CommonConfig(msgspec.Struct, frozen=True, kw_only=True):
     log_level: Annotated[str, Meta(description="debug, info, warning or error", pattern="^(debug|info|warning|error)$")] = "info"
     log_format: Annotated[str, Meta(description="auto (console on a terminal), json or console", pattern="^(auto|json|console)$")] = "auto"
     access_log: Annotated[bool, Meta(description="log every request to the ingress and to the admin API")] = False
+    tracing_endpoint: Annotated[
+        str, Meta(description="where spans are sent by OTLP, http://host:port or https://host:port; empty: nowhere")
+    ] = ""
+    tracing_protocol: Annotated[str, Meta(description="how: grpc or http", pattern="^(grpc|http)$")] = "grpc"
+    tracing_headers: Annotated[dict[str, str], Meta(description="headers that every message with spans carries")] = {}
+    tracing_sample_ratio: Annotated[
+        float, Meta(ge=0.0, le=1.0, description="which part of the calls without a trace is traced; the others as their callers say")
+    ] = 1.0
     journal_retention: Annotated[DurationMs, Meta(description="how long the journal of a completed invocation is kept")] = 86_400_000
     idempotency_retention: Annotated[DurationMs, Meta(description="how long the result of an idempotent call is kept")] = 86_400_000
     workflow_retention: Annotated[DurationMs, Meta(description="how long the result of a workflow's run is kept")] = 86_400_000
