@@ -17,6 +17,7 @@ from perdure.base.ids import (
     idempotent_invocation_id,
     workflow_invocation_id,
 )
+from perdure.base.trace import parse_traceparent
 from perdure.bus.messages import Invoke
 from perdure.model.journal import Headers
 from perdure.model.target import HandlerType, Target
@@ -32,7 +33,6 @@ NAME_PART_BYTES_MAX: Final = 36
 """Of a scope and of each component of a limit key."""
 
 _NAME_PART: Final = re.compile(r"[a-zA-Z0-9_.-]*")
-_TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?")
 _INGRESS_PATH: Final = "x-restate-ingress-path"
 _CROCKFORD: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _ULID_PAIRS: Final = [a + b for a in _CROCKFORD for b in _CROCKFORD]
@@ -202,13 +202,15 @@ def forwarded_headers(headers: RequestHeaders, path: bytes, query: bytes) -> Hea
         raise
 
 
-def traceparent_of(headers: RequestHeaders) -> str | None:
-    """Return the client's trace context, if it is one."""
+def trace_of(headers: RequestHeaders) -> tuple[str | None, str]:
+    """Return the client's trace context, `traceparent` and `tracestate`, if it is one."""
     raw = headers.rest.get(b"traceparent")
     if raw is None:
-        return None
+        return None, ""
     text = raw.decode("latin-1")
-    return text if _TRACEPARENT.fullmatch(text) else None
+    if parse_traceparent(text) is None:
+        return None, ""
+    return text, headers.rest.get(b"tracestate", b"").decode("latin-1")
 
 
 def identity_of(call: Call, idempotency_key: str | None, *, now_ms: int, random: Random) -> Identity:
@@ -282,5 +284,5 @@ def admit(
         retention.completion_ms,
         retention.journal_ms,
         body_blob_id,
-        traceparent_of(headers),
+        *trace_of(headers),
     )

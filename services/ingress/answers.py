@@ -18,6 +18,7 @@ from services.ingress.freshness import Freshness
 from services.ingress.refusals import Refused, Unregistered
 from services.ingress.responses import Response
 from services.ingress.routes import Call, CompleteAwakeable, Health, Lookup, ProtobufCall, Wait, WaitByBody, normalise, route_of
+from services.ingress.tracing import Tracer
 from services.ingress.uploads import Blobs, Uploads
 from services.ingress.waiting import Waiting
 
@@ -46,10 +47,11 @@ class Answers:
         meters: metrics.Meters,
         freshness: Freshness,
         uploads: Uploads,
+        tracer: Tracer | None = None,
     ) -> None:
         self.directory = Directory()
         self.rpc: ProtobufAnswers | None = None
-        self.asking = Asking(waiting=waiting, departures=departures, blobs=blobs, uploads=uploads)
+        self.asking = Asking(waiting=waiting, departures=departures, blobs=blobs, uploads=uploads, tracer=tracer)
         self._clock = clock
         self._random = random
         self._meters = meters

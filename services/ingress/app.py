@@ -8,6 +8,7 @@ from perdure.base.limits import REQUEST_BODIES_BYTES_MAX
 from perdure.process.certificate import HTTP_ALPN, certificate_of
 from perdure.process.http import serve_asgi
 from perdure.process.runtime import HeartbeatFacts, Runtime
+from perdure.process.tracing import open_exporter
 from perdure.registry.cache import SchemaCache
 from perdure.registry.options import ServerDefaults, server_defaults
 from perdure.registry.schema import Schema
@@ -24,6 +25,7 @@ from services.ingress.edge import Edge
 from services.ingress.freshness import Freshness
 from services.ingress.metrics import Meters
 from services.ingress.rpc.door import Door
+from services.ingress.tracing import Tracer
 from services.ingress.uploads import Uploads
 from services.ingress.waiting import Waiting
 
@@ -46,6 +48,7 @@ async def serve(runtime: Runtime[IngressConfig]) -> None:
     departures = Departures(waiting)
     schema = SchemaCache()
     freshness = Freshness(schema.refresh)
+    exporter = open_exporter(config, role=runtime.role, process_id=runtime.process_id)
     answers = Answers(
         waiting=waiting,
         departures=departures,
@@ -55,6 +58,7 @@ async def serve(runtime: Runtime[IngressConfig]) -> None:
         meters=meters,
         freshness=freshness,
         uploads=Uploads(blobs, body_bytes_max=config.request_size_limit, held_bytes_max=REQUEST_BODIES_BYTES_MAX),
+        tracer=None if exporter is None else Tracer(exporter, config.tracing_sample_ratio, runtime.clock, runtime.random),
     )
     rpc = Door(
         answers=answers,
@@ -92,6 +96,8 @@ async def serve(runtime: Runtime[IngressConfig]) -> None:
         departures.stop()
         await schema.stop()
         await waiting.stop()
+        if exporter is not None:
+            await exporter.close()
 
 
 def follow(cache: SchemaCache, answers: Answers, defaults: ServerDefaults) -> None:

@@ -12,6 +12,7 @@ from perdure.model.result import Failure, Success
 from services.ingress import refusals
 from services.ingress.asgi import Receive
 from services.ingress.departures import CallerGone, Departures
+from services.ingress.tracing import Tracer
 from services.ingress.uploads import Blobs, Uploads
 from services.ingress.waiting import Request, Waiting
 
@@ -23,13 +24,14 @@ class BlobMissing(StoreError):
 class Asking:
     """What every protocol of the ingress needs of owners."""
 
-    def __init__(self, *, waiting: Waiting, departures: Departures, blobs: Blobs, uploads: Uploads) -> None:
+    def __init__(self, *, waiting: Waiting, departures: Departures, blobs: Blobs, uploads: Uploads, tracer: Tracer | None = None) -> None:
         self.next_request_id = waiting.next_request_id
         """Return the id to put into the next request."""
         self.uploads = uploads
         self._waiting = waiting
         self._departures = departures
         self._blobs = blobs
+        self._tracer = tracer
 
     async def ask(self, request: Request, receive: Receive) -> messages.OwnerReply:
         """Return the final reply to a request.
@@ -55,6 +57,13 @@ class Asking:
             Refused: The owner has too much to do, or this process holds too much.
             CallerGone: The caller left first.
         """
+        if self._tracer is None:
+            return await self._invoke(invoke, receive)
+        with self._tracer.request(invoke) as request:
+            request.reply = await self._invoke(request.invoke, receive)
+        return request.reply
+
+    async def _invoke(self, invoke: messages.Invoke, receive: Receive) -> messages.Completed | messages.Accepted:
         if len(invoke.body) > BUS_BODY_BYTES_MAX:
             invoke = msgspec.structs.replace(invoke, body=b"", body_blob_id=await self.uploads.store(invoke.body))
         held = len(invoke.body)

@@ -43,6 +43,7 @@ class Invoke(_Message, frozen=True, tag=1):
     body_blob_id: bytes | None = None
     """Where the body is in the store, if it is too large for the bus."""
     traceparent: str | None = None
+    tracestate: str = ""
 
 
 class Attach(_Message, frozen=True, tag=2):

@@ -100,3 +100,6 @@ class InvocationRecord(msgspec.Struct, array_like=True):
     """Journal events that are kept."""
     created_by: str = ""
     """Version of the software that admitted it."""
+    tracestate: str = ""
+    starts_trace: bool = False
+    """A send: `traceparent` is not the parent but who sent it, and the invocation begins a trace of its own."""

@@ -30,6 +30,10 @@ class InvokeMail(_Mail, frozen=True, tag=1):
     execution_at_ms: int | None = None
     completion_retention_ms: int = 0
     journal_retention_ms: int = 0
+    traceparent: str | None = None
+    tracestate: str = ""
+    starts_trace: bool = False
+    """The context is whom to name as the sender, not the parent."""
 
     @property
     def is_deterministic(self) -> bool:

@@ -115,7 +115,7 @@ _COURSE: Final = (
     _of_record("restarted_from", _TEXT, _restarted_from),
     _of_record("pinned_deployment_id", _TEXT, lambda record: None if record.pin is None else record.pin.deployment_id),
     _of_record("pinned_service_protocol_version", _U32, lambda record: None if record.pin is None else record.pin.protocol_version),
-    _of_record("trace_id", _TEXT, lambda record: trace_id_of(record.traceparent)),
+    Column[Invocation]("trace_id", _TEXT, lambda row: trace_id_of(row.id, row.record)),
     Column[Invocation]("journal_size", _U32, lambda row: row.entries),
     Column[Invocation]("journal_commands_size", _U32, lambda row: None if row.entries is None else row.record.command_count),
     _of_record("created_at", _TIMESTAMP, lambda record: record.created_at_ms),

@@ -138,7 +138,7 @@ _SOURCE: Final = (
     _of_record("invoked_by_service", _TEXT, lambda record: None if record.source.target is None else record.source.target.service),
     _of_record("invoked_by_id", _TEXT, _caller),
 )
-_TRACE_ID: Final = _of_record("trace_id", _TEXT, lambda record: trace_id_of(record.traceparent))
+_TRACE_ID: Final = Column[Invocation]("trace_id", _TEXT, lambda row: trace_id_of(row.id, row.record))
 _CREATED_AT: Final = _of_record("created_at", _MOMENT, lambda record: record.created_at_ms)
 
 SYS_STATUS: Final = Table[Invocation](

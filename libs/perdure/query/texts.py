@@ -5,6 +5,8 @@ from typing import Any, Final
 
 import msgspec
 
+from perdure.base.ids import InvocationId
+from perdure.model.invocation import InvocationRecord
 from perdure.model.journal import AttemptError, Combinator, Future
 from perdure.model.result import Failure
 from perdure.model.target import HandlerType, Target
@@ -68,10 +70,11 @@ def utf8_text(value: bytes) -> str | None:
         return None
 
 
-def trace_id_of(traceparent: str | None) -> str | None:
-    """Return the trace of a W3C `traceparent`."""
-    parts = (traceparent or "").split("-")
-    return parts[1] if len(parts) == 4 else None
+def trace_id_of(invocation_id: InvocationId, record: InvocationRecord) -> str | None:
+    """Return the trace of an invocation, as far as its callers told of one: theirs, or its uuid where it was sent."""
+    if record.traceparent is None:
+        return None
+    return invocation_id[8:].hex() if record.starts_trace else record.traceparent.split("-")[1]
 
 
 def future_json(future: Future) -> str:

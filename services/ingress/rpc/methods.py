@@ -13,7 +13,7 @@ from perdure.codec.rpc.status import CallFailed, Status
 from perdure.codec.rpc.unary import Headers, metadata_of
 from perdure.model.deployment import InstanceType, ProtobufMethod
 from perdure.model.target import Target
-from services.ingress.admission import admit, read_headers, traceparent_of, ulid_text
+from services.ingress.admission import admit, read_headers, trace_of, ulid_text
 from services.ingress.directory import EmptyInput, HandlerEntry, TypedInput
 from services.ingress.routes import Call
 from services.ingress.rpc.calls import Moment, Request
@@ -104,6 +104,7 @@ class SeedMethod:
             invocation_id = fresh_invocation_id(entry.service, key, moment.now_ms, moment.random.bytes(10))
         else:
             invocation_id = idempotent_invocation_id(entry.service, key, "", idempotency_key)
+        traceparent, tracestate = trace_of(headers)
         return Invoke(
             moment.request_id,
             invocation_id,
@@ -114,7 +115,8 @@ class SeedMethod:
             ulid_text(invocation_id[8:]) if idempotency_key is None else idempotency_key,
             idempotency_key is None,
             completion_retention_ms=_retention_s(request.headers) * 1_000,
-            traceparent=traceparent_of(headers),
+            traceparent=traceparent,
+            tracestate=tracestate,
         )
 
     def response_of(self, value: bytes) -> bytes:

@@ -232,3 +232,9 @@ def test_a_valid_trace_context_travels_and_is_forwarded() -> None:
     assert invoke.traceparent == context
     assert ("traceparent", context) in invoke.headers
     assert admitted("/Svc/echo", headers=[JSON, (b"traceparent", b"00-1-2-01")]).traceparent is None
+
+
+def test_the_vendors_part_of_a_trace_context_travels_only_with_the_context() -> None:
+    context, state = (b"traceparent", b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"), (b"tracestate", b"vendor=1")
+    assert admitted("/Svc/echo", headers=[JSON, context, state]).tracestate == "vendor=1"
+    assert admitted("/Svc/echo", headers=[JSON, state]).tracestate == ""
