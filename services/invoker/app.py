@@ -4,6 +4,7 @@ import asyncio
 
 from perdure.deployments.opening import open_client
 from perdure.process.runtime import HeartbeatFacts, Runtime
+from perdure.process.tracing import open_exporter
 from perdure.registry.cache import SchemaCache
 from perdure.store.format import prepare
 from perdure.store.keyspace import Keyspace
@@ -20,6 +21,7 @@ async def serve(runtime: Runtime[InvokerConfig]) -> None:
     schema = SchemaCache()
     await schema.start(runtime.store, runtime.bus, runtime.subjects, keyspace)
     client = open_client(config, runtime.clock)
+    exporter = open_exporter(config, role=runtime.role, process_id=runtime.process_id)
     invoker = Invoker(
         invoker_id=runtime.process_id,
         store=runtime.store,
@@ -32,6 +34,7 @@ async def serve(runtime: Runtime[InvokerConfig]) -> None:
         peers=runtime.peers,
         config=config,
         partition_count=partition_count,
+        spans=exporter,
     )
     metrics = InvokerMetrics(runtime.metrics, invoker)
     runtime.heartbeat_source = lambda: HeartbeatFacts(
@@ -62,6 +65,8 @@ async def serve(runtime: Runtime[InvokerConfig]) -> None:
         await client.close()
         await schema.stop()
         metrics.close()
+        if exporter is not None:
+            await exporter.close()
 
 
 async def _report_readiness(runtime: Runtime[InvokerConfig], invoker: Invoker) -> None:

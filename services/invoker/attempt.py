@@ -12,18 +12,18 @@ import xxhash
 from perdure.base.durations import format_duration_ms
 from perdure.base.errors import RemoteProtocolError
 from perdure.base.ids import format_invocation_id
-from perdure.codec.service_protocol import Codec
+from perdure.base.trace import TraceContext
 from perdure.codec.service_protocol.events import AttemptEvent, AwaitingOn, CommandSent, Failed, RunProposed, Suspended
 from perdure.codec.service_protocol.versions import SEED_VERSION
 from perdure.deployments.interface import DeploymentClient, Exchange, ExchangeFailure, FailureKind, HeaderList
-from perdure.model.deployment import Deployment, ProtocolMode
+from perdure.model.deployment import ProtocolMode
 from perdure.model.invocation import AttemptTimings, Pin
 from perdure.model.journal import AttemptError, Call, Completion, ErrorBehavior, Notification, OneWayCall, Signal
-from perdure.registry.options import EffectiveOptions
 from perdure.registry.schema import Schema
 from services.invoker.calls import CallResolver
 from services.invoker.machine import events as facts
-from services.invoker.machine.view import CachedState, Live
+from services.invoker.machine.view import Live
+from services.invoker.plan import Outcome, PinnedState, Plan
 
 DRAIN_S_MAX: Final = 5.0
 """How long a deployment may take to end its response after its last frame."""
@@ -33,33 +33,6 @@ _DOC_CODES: Final = {413: "RT0019", 415: "RT0015", 429: "RT0023", 502: "RT0010",
 _PAUSES: Final = frozenset({"RT0025"})
 """What the same code would do again at once: a person must look."""
 _FAILURE_CODE: Final = {415: 415}
-
-
-class Plan:
-    """What an attempt is made with: decided before it opens."""
-
-    __slots__ = ("decoder", "deployment", "encoder", "options", "version")
-
-    def __init__(self, deployment: Deployment, version: int, codec: Codec, options: EffectiveOptions) -> None:
-        self.deployment = deployment
-        self.version = version
-        self.encoder, self.decoder = codec
-        self.options = options
-
-
-class PinnedState:
-    """The state that an attempt is shown, in key order, and what keeps it in memory meanwhile."""
-
-    __slots__ = ("_state", "entries")
-
-    def __init__(self, state: CachedState, entries: list[tuple[bytes, bytes]]) -> None:
-        self._state = state
-        self.entries = entries
-
-    def unpin(self) -> None:
-        """Let the state leave memory."""
-        self._state.pins -= 1
-        self.entries = []
 
 
 class Host(Protocol):
@@ -96,15 +69,29 @@ class Attempt:
         "_opened_at_s",
         "_timer",
         "_waited_s",
+        "context",
+        "error",
         "is_done",
         "live",
         "number",
+        "opened_at_ms",
+        "outcome",
         "partition",
         "plan",
         "state",
     )
 
-    def __init__(self, host: Host, partition: int, live: Live, plan: Plan, state: PinnedState | None, *, waited_s: float) -> None:
+    def __init__(
+        self,
+        host: Host,
+        partition: int,
+        live: Live,
+        plan: Plan,
+        state: PinnedState | None,
+        *,
+        waited_s: float,
+        context: TraceContext | None = None,
+    ) -> None:
         self._host = host
         self.partition = partition
         self.live = live
@@ -112,6 +99,10 @@ class Attempt:
         self.plan = plan
         self.state = state
         self.is_done = False
+        self.context = context
+        self.outcome = Outcome.GIVEN_UP
+        self.error: AttemptError | None = None
+        self.opened_at_ms = 0
         self._decoder = plan.decoder
         self._exchange: Exchange
         self._is_duplex = plan.deployment.protocol_mode is ProtocolMode.BIDI_STREAM and plan.options.inactivity_timeout_ms > 0
@@ -129,6 +120,7 @@ class Attempt:
     def open(self, client: DeploymentClient, now_ms: int) -> None:
         """Send start and journal; in request/response mode that is all that is ever sent."""
         live, plan = self.live, self.plan
+        self.opened_at_ms = now_ms
         target = live.record.target
         journal = live.journal
         assert journal is not None, "the journal is loaded before an attempt opens"
@@ -172,8 +164,10 @@ class Attempt:
         key = self.live.record.target.key
         if key is not None:
             headers.append(("x-restate-service-key", quote(key, safe="-_.~")))
-        if self.live.record.traceparent:
-            headers.append(("traceparent", self.live.record.traceparent))
+        if self.context is not None:
+            headers += [("traceparent", self.context.traceparent), ("tracestate", self.context.state)]
+        elif self.live.record.traceparent is not None:
+            headers += [("traceparent", self.live.record.traceparent), ("tracestate", self.live.record.tracestate)]
         return headers
 
     # Outwards, after commits.
@@ -206,11 +200,16 @@ class Attempt:
             self._end_request()
             self._watch()
 
-    def abort(self) -> None:
-        """Give the exchange up; nothing of it counts any more."""
+    def abort(self, error: AttemptError | None = None) -> None:
+        """Give the exchange up, because of what came over it if `error` says so; nothing of it counts any more."""
         if not self.is_done:
             self._exchange.abort()
-            self._close()
+            self._close(Outcome.GIVEN_UP if error is None else Outcome.FAILED, error)
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds since it was opened."""
+        return self._host.loop.time() - self._opened_at_s
 
     def timings(self) -> AttemptTimings:
         """Return where the time went so far."""
@@ -268,9 +267,11 @@ class Attempt:
     def _take(self, received: list[AttemptEvent]) -> None:
         items: list[facts.AttemptItem] = []
         terminal: AttemptEvent | None = None
+        command_index = self.live.record.command_count
         for event in received:
             if isinstance(event, CommandSent):
-                items.append(self._item(event, len(items)))
+                items.append(self._item(event, command_index))
+                command_index += 1
             elif isinstance(event, RunProposed):
                 items.append(event.proposal)
             elif not isinstance(event, AwaitingOn):
@@ -290,11 +291,11 @@ class Attempt:
         if due:
             self._take(due)
 
-    def _item(self, sent: CommandSent, offset: int) -> facts.AttemptItem:
+    def _item(self, sent: CommandSent, command_index: int) -> facts.AttemptItem:
         command = sent.command
         if not isinstance(command, Call | OneWayCall):
             return facts.CommandSent(command, sent.wants_ack)
-        host, index, is_seed = self._host, self.live.record.command_count + offset, self.plan.version == SEED_VERSION
+        host, index, is_seed = self._host, command_index, self.plan.version == SEED_VERSION
         if is_seed and command.target.service.startswith(_BUILT_IN):
             from services.invoker.built_in import call_built_in  # descriptors, which only these calls need
 
@@ -305,11 +306,13 @@ class Attempt:
         live = self.live
         if isinstance(terminal, Failed):
             self._host.fail(self, terminal.error)
+            self._close(Outcome.FAILED, terminal.error)
         elif isinstance(terminal, Suspended):
             self._host.feed(self, facts.AttemptSuspended(live.id, self.number, pin, terminal.future, self.timings()))
+            self._close(Outcome.SUSPENDED)
         else:
             self._host.feed(self, facts.AttemptEnded(live.id, self.number, pin, self.timings()))
-        self._close()
+            self._close(Outcome.ENDED)
         self._end_request()
         self._host.loop.call_later(DRAIN_S_MAX, self._exchange.abort)
 
@@ -318,17 +321,18 @@ class Attempt:
             return
         self._exchange.abort()
         self._host.fail(self, error)
-        self._close()
+        self._close(Outcome.FAILED, error)
 
     def _end_request(self) -> None:
         if not self._has_ended_request:
             self._has_ended_request = True
             self._exchange.end()
 
-    def _close(self) -> None:
+    def _close(self, outcome: Outcome, error: AttemptError | None = None) -> None:
         if self.is_done:
             return
         self.is_done = True
+        self.outcome, self.error = outcome, error
         if self._timer is not None:
             self._timer.cancel()
         self._host.closed(self)

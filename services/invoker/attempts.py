@@ -13,7 +13,7 @@ from perdure.model.journal import AttemptError
 from perdure.registry.options import OptionsCache, ServerDefaults, effective_options
 from perdure.registry.retry import EffectiveRetryPolicy
 from perdure.registry.schema import Schema
-from services.invoker.attempt import Attempt, PinnedState, Plan
+from services.invoker.attempt import Attempt
 from services.invoker.calls import CallResolver
 from services.invoker.fair_queue import FairQueue
 from services.invoker.loading import Loader
@@ -22,6 +22,7 @@ from services.invoker.machine.events import RetryDue
 from services.invoker.machine.step import FailAttempt, RetryAttempt, StartAttempt
 from services.invoker.machine.view import Live
 from services.invoker.owner import Owner
+from services.invoker.plan import PinnedState, Plan
 
 NOT_REGISTERED: Final = "no deployment was found to process the invocation"
 PIN_IS_GONE: Final = (
@@ -70,7 +71,7 @@ class Attempts:
         self._schema = schema
         self._defaults = defaults
         self._options = OptionsCache(defaults)
-        self.resolver = CallResolver(self._options, clock, random)
+        self.resolver = CallResolver(self._options, clock, random, owner.tracer)
         self._clock = clock
         self._random = random
         self._slots = slots
@@ -186,7 +187,10 @@ class Attempts:
             self._feed_failure(effect.partition, live, refused.error, AttemptTimings(), self._defaults_policy())
             self._release()
             return
-        attempt = Attempt(self, effect.partition, live, plan, state, waited_s=self.loop.time() - since_s)
+        context = None
+        if self._owner.tracer is not None:
+            context = self._owner.tracer.begin_attempt(live, self._owner.partitions[effect.partition].lease.epoch)
+        attempt = Attempt(self, effect.partition, live, plan, state, waited_s=self.loop.time() - since_s, context=context)
         self._open[live.id] = attempt
         self._reserved -= 1
         live.is_open = True
@@ -232,7 +236,7 @@ class Attempts:
         """Give an attempt up because of what it sent, and count that as its failure."""
         attempt = self.open_attempt(effect.invocation_id, effect.attempt)
         if attempt is not None:
-            attempt.abort()
+            attempt.abort(effect.error)
         live = self._owner.live(effect.invocation_id)
         if live is None or live.attempt != effect.attempt:
             return
@@ -263,6 +267,8 @@ class Attempts:
             del self._open[attempt.live.id]
         if attempt.state is not None:
             attempt.state.unpin()
+        if self._owner.tracer is not None:
+            self._owner.tracer.attempt(attempt)
         self._fill()
 
     def _feed_failure(self, partition: int, live: Live, error: AttemptError, timings: AttemptTimings, policy: EffectiveRetryPolicy) -> None:

@@ -20,15 +20,17 @@ from services.invoker.machine.commands.refusal import CommandRefused, error_of
 from services.invoker.machine.events import CallResolved
 from services.invoker.machine.events import CommandRefused as RefusedItem
 from services.invoker.machine.view import Live
+from services.invoker.tracing import Tracer
 
 
 class CallResolver:
     """Resolves call commands against the latest revisions."""
 
-    def __init__(self, options: OptionsCache, clock: Clock, random: Random) -> None:
+    def __init__(self, options: OptionsCache, clock: Clock, random: Random, tracer: Tracer | None = None) -> None:
         self._options = options
         self._clock = clock
         self._random = random
+        self._tracer = tracer
 
     def resolve(
         self, schema: Schema, live: Live, command: Call | OneWayCall, *, wants_ack: bool, command_index: int, is_seed: bool = False
@@ -53,13 +55,18 @@ class CallResolver:
         idempotency_key = None if handler.handler_type is HandlerType.WORKFLOW else command.target.idempotency_key
         retention = self._options.of(schema, service, handler).retention(idempotency_key is not None)
         callee_id = self._callee_id(target, idempotency_key)
+        context = None if self._tracer is None else self._tracer.command(live, command_index)
+        record = live.record
         return CallResolved(
             command=msgspec.structs.replace(command, callee_id=bytes(callee_id)),
             target=target,
             completion_retention_ms=retention.completion_ms,
             journal_retention_ms=retention.journal_ms,
-            source=Source(kind="service", invocation_id=live.id, target=live.record.target),
+            source=Source(kind="service", invocation_id=live.id, target=record.target),
             wants_ack=wants_ack,
+            traceparent=record.traceparent if context is None else context.traceparent,
+            tracestate=record.tracestate if context is None else context.state,
+            starts_trace=context is not None and isinstance(command, OneWayCall),
         )
 
     def _callee_id(self, target: Target, idempotency_key: str | None) -> InvocationId:

@@ -9,6 +9,7 @@ from perdure.bus.messages import Doorbell, decoder_of
 from perdure.bus.subjects import Subjects
 from perdure.codec.service_protocol import SERVER_VERSION_DEFAULT, VERSION_MAX
 from perdure.deployments.interface import DeploymentClient
+from perdure.process.tracing import Spans
 from perdure.registry.options import OptionsCache, server_defaults
 from perdure.registry.subscriptions import StaticClusters
 from perdure.store.interface import Store
@@ -27,6 +28,7 @@ from services.invoker.subscriptions.mapping import Mapper
 from services.invoker.subscriptions.opening import source_opener
 from services.invoker.subscriptions.subscriptions import OpenSource, Subscriptions
 from services.invoker.timekeeper import Timekeeper
+from services.invoker.tracing import Tracer
 
 
 class Invoker:
@@ -47,13 +49,21 @@ class Invoker:
         config: InvokerConfig,
         partition_count: int,
         open_source: OpenSource | None = None,
+        spans: Spans | None = None,
     ) -> None:
         self._bus = bus
         self._subjects = subjects
         self._clock = clock
         poll_s = config.poll_interval / 1_000
         keyspace = Keyspace(config.root)
-        self.owner = Owner(invoker_id=invoker_id, store=store, keyspace=keyspace, clock=clock, partition_count=partition_count)
+        self.owner = Owner(
+            invoker_id=invoker_id,
+            store=store,
+            keyspace=keyspace,
+            clock=clock,
+            partition_count=partition_count,
+            tracer=None if spans is None else Tracer(spans, config.tracing_sample_ratio),
+        )
         self.loader = Loader(self.owner, state_cache_keys=config.state_cache_keys)
         self.attempts = Attempts(
             owner=self.owner,
@@ -83,13 +93,7 @@ class Invoker:
             on_change=self._partitions_changed,
         )
         outlet = BusOutlet(
-            owner=self.owner,
-            attempts=self.attempts,
-            mailboxes=self.mailboxes,
-            bus=bus,
-            subjects=subjects,
-            clock=clock,
-            random=random,
+            owner=self.owner, attempts=self.attempts, mailboxes=self.mailboxes, bus=bus, subjects=subjects, clock=clock, random=random
         )
         self.owner.outlet = outlet
         self.subscriptions = _subscriptions(

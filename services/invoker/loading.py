@@ -12,7 +12,7 @@ import structlog
 from perdure.base.errors import StoreError
 from perdure.base.ids import InvocationId
 from perdure.model.invocation import InvocationRecord
-from perdure.model.journal import Entry, StoredEntry
+from perdure.model.journal import StoredEntry
 from perdure.model.promise import PromiseRecord
 from perdure.model.state import StateMutation
 from perdure.model.timer import Timer, TimerKind
@@ -136,7 +136,7 @@ class Loader:
         self,
         lookup: _Lookup,
         records: dict[InvocationId, InvocationRecord],
-        journals: dict[InvocationId, list[Entry]],
+        journals: dict[InvocationId, list[StoredEntry]],
         states: dict[ObjectKey, CachedState],
     ) -> None:
         owned, view = lookup.owned, lookup.owned.view
@@ -149,7 +149,7 @@ class Loader:
                 view.found[invocation_id] = record
             _unpin(view, invocation_id)
         for invocation_id in lookup.journals_of:
-            view.journals[invocation_id] = journals.get(invocation_id, [])
+            view.journals[invocation_id] = [stored.entry for stored in journals.get(invocation_id, [])]
         for key in lookup.states_of:
             view.states.setdefault(key, states[key])
         self._owner.apply(owned, lookup.event)
@@ -163,7 +163,7 @@ class Loader:
                 view.forget(live)
 
     def _finish_preparation(
-        self, preparation: _Preparation, journals: dict[InvocationId, list[Entry]], states: dict[ObjectKey, CachedState]
+        self, preparation: _Preparation, journals: dict[InvocationId, list[StoredEntry]], states: dict[ObjectKey, CachedState]
     ) -> None:
         owned, live = preparation.owned, preparation.live
         view = owned.view
@@ -172,9 +172,10 @@ class Loader:
             preparation.then(False)
             return
         if live.journal is None:
-            entries = journals[live.id]
-            held = live.record.journal_length - len(live.tail)
-            owned.machine.journal_loaded(live, entries[:held])
+            entries = journals[live.id][: live.record.journal_length - len(live.tail)]
+            owned.machine.journal_loaded(live, [stored.entry for stored in entries])
+            if self._owner.tracer is not None:
+                self._owner.tracer.journal_loaded(live, entries, self._owner.clock.now_ms())
         target = live.record.target
         if target.key is not None:
             key = (target.service, target.key)
@@ -186,9 +187,9 @@ class Loader:
 
 def _read_all(
     tr: ReadTransaction, lookups: list[_Lookup], preparations: list[_Preparation]
-) -> tuple[dict[InvocationId, InvocationRecord], dict[InvocationId, list[Entry]], dict[ObjectKey, CachedState]]:
+) -> tuple[dict[InvocationId, InvocationRecord], dict[InvocationId, list[StoredEntry]], dict[ObjectKey, CachedState]]:
     records: dict[InvocationId, InvocationRecord] = {}
-    journals: dict[InvocationId, list[Entry]] = {}
+    journals: dict[InvocationId, list[StoredEntry]] = {}
     states: dict[ObjectKey, CachedState] = {}
     for lookup in lookups:
         keys = lookup.owned.view.keys
@@ -210,9 +211,9 @@ def _read_all(
     return records, journals, states
 
 
-def _read_journal(tr: ReadTransaction, keys: PartitionKeys, invocation_id: InvocationId) -> list[Entry]:
+def _read_journal(tr: ReadTransaction, keys: PartitionKeys, invocation_id: InvocationId) -> list[StoredEntry]:
     rows = get_range_chunked(tr, *range_of(keys.journal(invocation_id)))
-    return [decode_entry(raw).entry for _, raw in rows]
+    return [decode_entry(raw) for _, raw in rows]
 
 
 def _read_state(tr: ReadTransaction, keys: PartitionKeys, service: str, key: str, *, has_promises: bool) -> CachedState:

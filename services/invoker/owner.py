@@ -24,6 +24,7 @@ from services.invoker.machine.events import Event, MailReceived
 from services.invoker.machine.machine import PartitionMachine, seal, seal_counts
 from services.invoker.machine.step import Effect, Step
 from services.invoker.machine.view import CachedState, Live, PartitionView
+from services.invoker.tracing import Tracer
 
 log = structlog.get_logger("perdure.invoker")
 
@@ -73,7 +74,9 @@ class OwnedPartition:
 class Owner:
     """All partitions of one invoker, and the step that gathers for their next commit."""
 
-    def __init__(self, *, invoker_id: str, store: Store, keyspace: Keyspace, clock: Clock, partition_count: int) -> None:
+    def __init__(
+        self, *, invoker_id: str, store: Store, keyspace: Keyspace, clock: Clock, partition_count: int, tracer: Tracer | None = None
+    ) -> None:
         self.invoker_id = invoker_id
         self.sender = invoker_id.encode()
         self.store = store
@@ -86,12 +89,13 @@ class Owner:
         """Reads what an event needs from the store, then calls `apply`."""
         self.on_committed: Callable[[], None] = lambda: None
         self.on_lost: Callable[[], None] = lambda: None
+        self.tracer = tracer
         self.adoptions = 0
         """Partitions taken so far."""
         self.commits = 0
         self.rows = 0
         self.commit_seconds = 0.0
-        self._step = Step()
+        self._step = self._new_step()
         self._sealed: deque[Batch] = deque()
         self._batch_number = 0
         self._gathering_since_ms: int | None = None
@@ -183,6 +187,9 @@ class Owner:
             step.mailed.append((partition, mail))
             assert step.touched, "what sends also changes its own partition"
 
+    def _new_step(self) -> Step:
+        return Step(is_traced=self.tracer is not None)
+
     # Committing.
 
     async def run(self) -> None:
@@ -216,7 +223,7 @@ class Owner:
         """Forget every partition and all that has not committed; nothing of it was visible to anyone."""
         for partition in list(self.partitions):
             self.drop(partition)
-        self._step = Step()
+        self._step = self._new_step()
         self._sealed.clear()
         self._gathering_since_ms = None
         self._committed_number = self._batch_number
@@ -240,7 +247,7 @@ class Owner:
         if step.is_empty:
             self._gathering_since_ms = None
             return
-        self._step = Step()
+        self._step = self._new_step()
         for live in step.dirty.values():
             seal(self._view_of(live), live, step)
         seal_counts({number: self.partitions[number].view for number in step.touched}, step)
@@ -290,6 +297,8 @@ class Owner:
                 self.partitions[partition].view.armed.discard(timer)
         self._committed_number = max(self._committed_number, batch.sequence)
         self._settled_up_to(batch.sequence)
+        if self.tracer is not None and step.traced:
+            self.tracer.committed(step.traced)
         self.outlet.release(step.after_commit)
         if step.mailed:
             self.outlet.ring({partition for partition, _ in step.mailed})

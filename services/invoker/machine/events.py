@@ -52,6 +52,10 @@ class CallResolved(_Event, frozen=True):
     journal_retention_ms: int
     source: Source
     wants_ack: bool = False
+    traceparent: str | None = None
+    tracestate: str = ""
+    starts_trace: bool = False
+    """The context is whom the callee names as its sender, not its parent."""
 
 
 class BuiltInCalled(_Event, frozen=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -10,8 +10,9 @@ from perdure.base.ids import InvocationId
 from perdure.base.limits import VALUE_BYTES_MAX
 from perdure.bus.messages import OwnerReply
 from perdure.model.invocation import Status
-from perdure.model.journal import AttemptError, Notification
+from perdure.model.journal import AttemptError, Entry, Notification
 from perdure.model.mail import Mail
+from perdure.model.result import Outcome
 from perdure.store.chunks import WHOLE_VALUE
 
 if TYPE_CHECKING:
@@ -90,6 +91,16 @@ class ContinueOperation(msgspec.Struct, frozen=True, gc=False):
     operation_id: bytes
 
 
+class Traced(NamedTuple):
+    """What the journal of a running invocation took in, or the result that ended it. The indexes are those of the entry."""
+
+    live: Live
+    at_ms: int
+    entry_index: int
+    command_index: int
+    what: Entry | Outcome
+
+
 Effect = Reply | StartAttempt | RetryAttempt | Forward | AckCommand | StopAttempt | FailAttempt | SuspendAttempt | ContinueOperation
 
 
@@ -108,6 +119,7 @@ class Step:
         mailed: Routed messages for partitions of other owners: partition, message.
         size_bytes: Bytes of the values written so far, records left out.
         touched: Partitions that the batch writes or answers for.
+        traced: What happened, in order, for whoever traces it; None where nobody does.
     """
 
     __slots__ = (
@@ -121,11 +133,13 @@ class Step:
         "size_bytes",
         "states",
         "touched",
+        "traced",
         "wide",
         "writes",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_traced: bool = False) -> None:
+        self.traced: list[Traced] | None = [] if is_traced else None
         self.writes: dict[bytes, bytes | None] = {}
         self.wide: dict[bytes, bytes | None] = {}
         self.cleared: list[bytes] = []

@@ -20,7 +20,7 @@ from perdure.model.mail import CompletionMail, Mail
 from perdure.model.result import Outcome, Result
 from perdure.model.target import Target
 from perdure.model.timer import VALUES, Timer, TimerKind
-from services.invoker.machine.step import Forward, Reply, StartAttempt, Step, StopAttempt
+from services.invoker.machine.step import Forward, Reply, StartAttempt, Step, StopAttempt, Traced
 from services.invoker.machine.view import Live, PartitionView
 
 _encode_entry = msgspec.msgpack.Encoder().encode
@@ -110,8 +110,10 @@ class Turn:
 
     def append_command(self, live: Live, command: Command) -> int:
         """Journal a command of the running attempt; return its command index."""
-        self.append(live, command)
+        entry_index = self.append(live, command)
         index = live.record.command_count
+        if self.step.traced is not None:
+            self.step.traced.append(Traced(live, self.now_ms, entry_index, index, command))
         live.record.command_count = index + 1
         live.failures_since_entry = 0
         return index
@@ -123,6 +125,8 @@ class Turn:
     def notify(self, live: Live, notification: Notification, *, as_ack: bool = False) -> None:
         """Journal a notification and forward it to the open attempt; waking is the caller's part."""
         index = self.append(live, notification)
+        if self.step.traced is not None:
+            self.step.traced.append(Traced(live, self.now_ms, index, live.record.command_count, notification))
         if live.record.status is Status.INVOKED:
             self.step.after_commit.append(Forward(live.id, live.attempt, index, notification, as_ack))
 
@@ -146,6 +150,12 @@ class Turn:
             self.step.cleared.append(self.keys.events_of(invocation_id))
         record.journal_length = record.event_count = 0
         self.step.touched.add(self.view.number)
+
+    def end(self, live: Live, result: Outcome) -> None:
+        """Note that an invocation is over."""
+        live.has_ended = True
+        if self.step.traced is not None:
+            self.step.traced.append(Traced(live, self.now_ms, live.record.journal_length, live.record.command_count, result))
 
     # Attempts.
 

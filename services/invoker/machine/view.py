@@ -55,6 +55,7 @@ class Live:
     """
 
     __slots__ = (
+        "__weakref__",
         "attempt",
         "durable_length",
         "failures",

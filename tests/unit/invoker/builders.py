@@ -31,6 +31,7 @@ from services.invoker.machine.events import (
 from services.invoker.machine.machine import PartitionMachine, seal, seal_counts
 from services.invoker.machine.step import Reply, StartAttempt, Step
 from services.invoker.machine.view import CachedState, Live, PartitionView
+from services.invoker.tracing import Tracer
 
 PIN = Pin("dp_1", 6)
 INGRESS = "perdure.replies.ingress-1"
@@ -59,10 +60,11 @@ class Machine:
         self.now_ms = 1_000
         self.rows: dict[bytes, bytes] = {}
         self._requests = 0
+        self.tracer: Tracer | None = None
 
     def feed(self, event: Event) -> Step:
         """Apply an event and what it sends to other invocations, and commit."""
-        step = Step()
+        step = Step(is_traced=self.tracer is not None)
         if event.__class__ is not TimerFired:
             self._look_up(event)
         self.machine.apply(event, self.now_ms, step)
@@ -71,6 +73,8 @@ class Machine:
             for _, mail in outbox:
                 self.machine.apply(MailReceived(mail), self.now_ms, step)
         self._commit(step)
+        if self.tracer is not None:
+            self.tracer.committed(step.traced or [])
         return step
 
     def invoke(self, number: int = 1, target: Target | None = None, *, wants_result: bool = True, **options: Any) -> Step:

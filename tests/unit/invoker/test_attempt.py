@@ -15,8 +15,9 @@ from perdure.model.journal import AttemptError, Completion, CompletionType, Erro
 from perdure.model.result import InvocationIdResult, Success, Void
 from perdure.model.target import HandlerType, ServiceType
 from perdure.registry.options import ServerDefaults, effective_options
-from services.invoker.attempt import Attempt, Plan
+from services.invoker.attempt import Attempt
 from services.invoker.machine.events import AttemptEnded, AttemptProgressed, AttemptSuspended, CommandSent, Event
+from services.invoker.plan import Plan
 from tests.unit.invoker.builders import Machine
 
 CONTENT_TYPE = "application/vnd.restate.invocation.v6"

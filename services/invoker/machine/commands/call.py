@@ -54,5 +54,8 @@ def _invoke(
         execution_at_ms=execution_at_ms,
         completion_retention_ms=resolved.completion_retention_ms,
         journal_retention_ms=resolved.journal_retention_ms,
+        traceparent=resolved.traceparent,
+        tracestate=resolved.tracestate,
+        starts_trace=resolved.starts_trace,
     )
     turn.send(callee_id, mail)

@@ -68,8 +68,10 @@ def _create(turn: Turn, request: Invoke | InvokeMail, source: Source) -> Live:
         completion_retention_ms=request.completion_retention_ms,
         journal_retention_ms=request.journal_retention_ms,
         command_count=1,
-        traceparent=request.traceparent if isinstance(request, Invoke) else None,
+        traceparent=request.traceparent,
         created_by=SOFTWARE_VERSION,
+        tracestate=request.tracestate,
+        starts_trace=isinstance(request, InvokeMail) and request.starts_trace,
     )
     live = turn.create(request.invocation_id, record, [Input(request.body, request.headers)])
     if request.execution_at_ms is not None:

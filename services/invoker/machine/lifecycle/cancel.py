@@ -36,6 +36,7 @@ def end_unstarted(turn: Turn, live: Live, failure: Failure) -> None:
         turn.answer(sink, failure)
     live.waiting = []
     record.sinks = []
+    turn.end(live, failure)
     remove(turn, live)
 
 

@@ -22,7 +22,7 @@ def complete(turn: Turn, live: Live, result: Outcome) -> None:
     record.completed_at_ms = turn.now_ms
     record.awaiting = None
     turn.rest(live)
-    live.has_ended = True
+    turn.end(live, result)
     if record.completion_retention_ms > 0:
         turn.set_status(live, Status.COMPLETED)
         _retain(turn, live)

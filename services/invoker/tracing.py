@@ -1,0 +1,212 @@
+"""Tells of invocations, attempts and commands, from what has committed: one span each, however many owners had a part in it.
+
+Source: docs/guides/tracing.md; shared/spec/service-protocol.md, 2.1.
+"""
+
+from typing import Final, Protocol
+from weakref import WeakKeyDictionary
+
+from perdure.base.trace import TraceContext
+from perdure.model.journal import AttemptError, Command, Completion, CompletionType, Input, Signal, StoredEntry
+from perdure.model.result import Failure, Result, Success
+from perdure.process.tracing import Attributes, Span, SpanKind, Spans, attributes_of, short_name
+from services.invoker.lineage import Lineage, lineage_of
+from services.invoker.machine.step import Traced
+from services.invoker.machine.view import Live
+from services.invoker.plan import Outcome, Plan
+from services.invoker.spans import attributes_of_command, completion_id_of, error_of, name_of, name_of_signal
+
+RETOLD_MS: Final = 10_000
+"""An owner tells again of what was completed so short before it took over: the one before may have died with it untold."""
+
+_NS: Final = 1_000_000
+
+
+class _Course:
+    """What is known of an unfinished invocation: commands without completion, and completions that came before their command."""
+
+    __slots__ = ("completions", "has_begun", "lineage", "waiting")
+
+    def __init__(self, lineage: Lineage) -> None:
+        self.lineage = lineage
+        self.waiting: dict[int, tuple[int, int, Command]] = {}
+        """Completion id -> command index, time, command."""
+        self.completions: dict[int, tuple[int, Result]] = {}
+        self.has_begun = False
+        """An attempt was opened here, so all commands are known."""
+
+
+class EndedAttempt(Protocol):
+    """What is told of an attempt that is over."""
+
+    live: Live
+    plan: Plan
+    context: TraceContext | None
+    outcome: Outcome
+    error: AttemptError | None
+    opened_at_ms: int
+
+    @property
+    def duration_s(self) -> float: ...
+
+
+class Tracer:
+    """Makes the spans of one invoker."""
+
+    def __init__(self, spans: Spans, sample_ratio: float) -> None:
+        self._spans = spans
+        self._sample_ratio = sample_ratio
+        self._courses: WeakKeyDictionary[Live, _Course] = WeakKeyDictionary()
+
+    # What goes into requests and calls.
+
+    def begin_attempt(self, live: Live, epoch: int) -> TraceContext:
+        """Return the context of an attempt that is about to open."""
+        course = self._course(live)
+        course.has_begun = True
+        course.completions.clear()
+        return course.lineage.attempt(epoch, live.attempt)
+
+    def command(self, live: Live, index: int) -> TraceContext:
+        """Return the context of a command that is about to be journaled."""
+        return self._course(live).lineage.command(index)
+
+    # What is told.
+
+    def attempt(self, ended: EndedAttempt) -> None:
+        """Tell of an attempt that is over."""
+        context, live, deployment = ended.context, ended.live, ended.plan.deployment
+        if context is None or not context.is_sampled:
+            return
+        end_ns = ended.opened_at_ms * _NS + round(ended.duration_s * 1e9)
+        attributes = attributes_of(live.id, live.record.target) | {
+            "restate.deployment.id": deployment.id,
+            "restate.deployment.address": deployment.url,
+            "restate.deployment.service_protocol_version": ended.plan.version,
+            "restate.attempt.outcome": str(ended.outcome),
+        }
+        self._spans.add(
+            Span(
+                name=f"invocation-attempt {short_name(live.record.target)}",
+                context=context,
+                parent_span_id=self._course(live).lineage.context.span_id,
+                start_ns=ended.opened_at_ms * _NS,
+                end_ns=end_ns,
+                attributes=attributes,
+                kind=SpanKind.CLIENT,
+                error=None if ended.error is None else ended.error.message,
+            )
+        )
+
+    def committed(self, happened: list[Traced]) -> None:
+        """Tell of what a commit made durable."""
+        for one in happened:
+            course = self._course(one.live)
+            if not course.lineage.context.is_sampled:
+                continue
+            what = one.what
+            if isinstance(what, Completion):
+                self._complete(one.live, course, what, one.at_ms)
+            elif isinstance(what, Signal):
+                self._signal(one.live, course, what, one.entry_index, one.at_ms)
+            elif isinstance(what, Success | Failure):
+                self._end(one.live, course, what, one.at_ms)
+            else:
+                self._begin(one.live, course, what, one.command_index, one.at_ms)
+
+    def journal_loaded(self, live: Live, entries: list[StoredEntry], now_ms: int) -> None:
+        """Take what earlier owners journaled; tell what the last one may not have told."""
+        course = self._course(live)
+        if course.has_begun or not course.lineage.context.is_sampled:
+            return
+        command_index = 0
+        for entry_index, stored in enumerate(entries):
+            entry, at_ms = stored.entry, stored.appended_at_ms
+            is_recent = now_ms - at_ms < RETOLD_MS
+            if isinstance(entry, Completion):
+                if is_recent:
+                    self._complete(live, course, entry, at_ms)
+                else:
+                    course.waiting.pop(entry.completion_id, None)
+            elif isinstance(entry, Signal):
+                if is_recent:
+                    self._signal(live, course, entry, entry_index, at_ms)
+            else:
+                if is_recent or completion_id_of(entry) is not None:
+                    self._begin(live, course, entry, command_index, at_ms)
+                command_index += 1
+
+    def _course(self, live: Live) -> _Course:
+        course = self._courses.get(live)
+        if course is None:
+            course = self._courses[live] = _Course(lineage_of(live.id, live.record, self._sample_ratio))
+        return course
+
+    def _begin(self, live: Live, course: _Course, command: Command, index: int, at_ms: int) -> None:
+        completion_id = completion_id_of(command)
+        if isinstance(command, Input):
+            return
+        if completion_id is None:
+            self._command(live, course, command, index, at_ms, at_ms)
+            return
+        early = course.completions.pop(completion_id, None)
+        if early is None:
+            course.waiting[completion_id] = (index, at_ms, command)
+        else:
+            self._command(live, course, command, index, at_ms, early[0], error=error_of(early[1]))
+
+    def _complete(self, live: Live, course: _Course, completion: Completion, at_ms: int) -> None:
+        if completion.completion_type is CompletionType.CALL_INVOCATION_ID:
+            return
+        waiting = course.waiting.pop(completion.completion_id, None)
+        if waiting is not None:
+            index, since_ms, command = waiting
+            self._command(live, course, command, index, since_ms, at_ms, error=error_of(completion.result))
+        elif not course.has_begun:
+            course.completions[completion.completion_id] = (at_ms, completion.result)
+
+    def _command(
+        self, live: Live, course: _Course, command: Command, index: int, since_ms: int, until_ms: int, *, error: str | None = None
+    ) -> None:
+        attributes = attributes_of_command(command, index)
+        self._add(live, course, course.lineage.command(index), name_of(command), (since_ms, until_ms), attributes, error)
+
+    def _signal(self, live: Live, course: _Course, signal: Signal, entry_index: int, at_ms: int) -> None:
+        context = course.lineage.signal(entry_index)
+        self._add(live, course, context, name_of_signal(signal), (at_ms, at_ms), {}, error_of(signal.result))
+
+    def _add(
+        self,
+        live: Live,
+        course: _Course,
+        context: TraceContext,
+        name: str,
+        times_ms: tuple[int, int],
+        attributes: Attributes,
+        error: str | None,
+    ) -> None:
+        all_attributes = attributes_of(live.id, live.record.target) | attributes
+        parent = course.lineage.context.span_id
+        self._spans.add(Span(name, context, parent, times_ms[0] * _NS, times_ms[1] * _NS, all_attributes, error=error))
+
+    def _end(self, live: Live, course: _Course, result: Success | Failure, at_ms: int) -> None:
+        for index, since_ms, command in course.waiting.values():
+            self._command(live, course, command, index, since_ms, at_ms)
+        record, lineage = live.record, course.lineage
+        attributes = attributes_of(live.id, record.target)
+        attributes["restate.invocation.result"] = "success" if isinstance(result, Success) else "failure"
+        if isinstance(result, Failure):
+            attributes["restate.invocation.error.code"] = result.code
+        self._spans.add(
+            Span(
+                name=f"invocation {short_name(record.target)}",
+                context=lineage.context,
+                parent_span_id=lineage.parent_span_id,
+                start_ns=record.created_at_ms * _NS,
+                end_ns=at_ms * _NS,
+                attributes=attributes,
+                link=lineage.link,
+                error=error_of(result),
+            )
+        )
+        del self._courses[live]
