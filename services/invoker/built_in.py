@@ -36,7 +36,7 @@ def call_built_in(
     try:
         asked = parse_request(target.service, target.handler, command.parameter)
         if target.service == INGRESS:
-            mail = _start(resolver, schema, live, command, asked)
+            mail = _start(resolver, schema, live, command, asked, command_index)
             answer = invoke_response(format_invocation_id(mail.invocation_id))
         else:
             mail, answer = _completion(command, asked), b""
@@ -47,7 +47,7 @@ def call_built_in(
     return BuiltInCalled(command, mail, Success(answer), wants_ack)
 
 
-def _start(resolver: CallResolver, schema: Schema, live: Live, command: Call | OneWayCall, asked: Any) -> InvokeMail:
+def _start(resolver: CallResolver, schema: Schema, live: Live, command: Call | OneWayCall, asked: Any, command_index: int) -> InvokeMail:
     """Return the start of the invocation that is asked for; `asked` is of a class built at run time."""
     service = schema.services.get(asked.service)
     handler = None if service is None else service.handlers.get(asked.method)
@@ -59,7 +59,7 @@ def _start(resolver: CallResolver, schema: Schema, live: Live, command: Call | O
     deployment = schema.deployments[service.deployment_id]
     body = argument_of(asked, lambda: _descriptors_of(deployment.descriptor_set).message_class(method.input_type))
     started = OneWayCall(CallTarget(service.name, handler.name, ""), body, (), 0, 0)
-    resolved = resolver.resolve(schema, live, started, wants_ack=False, command_index=live.record.command_count, is_seed=True)
+    resolved = resolver.resolve(schema, live, started, wants_ack=False, command_index=command_index, is_seed=True)
     if not isinstance(resolved, CallResolved):
         raise CallFailed(Status.INVALID_ARGUMENT, resolved.error.message)
     assert isinstance(resolved.command, OneWayCall)
@@ -73,6 +73,9 @@ def _start(resolver: CallResolver, schema: Schema, live: Live, command: Call | O
         execution_at_ms=_time_of(command),
         completion_retention_ms=resolved.completion_retention_ms,
         journal_retention_ms=resolved.journal_retention_ms,
+        traceparent=resolved.traceparent,
+        tracestate=resolved.tracestate,
+        starts_trace=resolved.starts_trace,
     )
 
 

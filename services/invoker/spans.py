@@ -46,7 +46,7 @@ def attributes_of_command(command: Command, index: int) -> Attributes:
     name = getattr(command, "name", "")
     if name:
         attributes["restate.command.name"] = name
-    if isinstance(command, Call | OneWayCall):
+    if isinstance(command, Call | OneWayCall) and command.callee_id:
         attributes["restate.callee.invocation.id"] = format_invocation_id(InvocationId(command.callee_id))
     return attributes
 

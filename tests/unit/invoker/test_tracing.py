@@ -31,7 +31,7 @@ from perdure.registry.schema import schema_of
 from services.invoker.calls import CallResolver
 from services.invoker.lineage import lineage_of
 from services.invoker.loading import decode_entry, decode_record
-from services.invoker.machine.events import CallResolved
+from services.invoker.machine.events import BuiltInCalled, CallResolved
 from services.invoker.plan import Outcome
 from services.invoker.tracing import RETOLD_MS, Tracer
 from tests.unit.invoker.builders import Machine, a_target, an_id
@@ -308,6 +308,13 @@ def test_without_tracing_callees_get_the_context_of_the_caller_as_it_came() -> N
         assert call.traceparent is not None
         assert parse_traceparent(call.traceparent) == SAMPLED
         assert not call.starts_trace
+
+
+def test_a_call_without_callee_is_told_without_one() -> None:
+    stage = Stage()
+    stage.running()
+    stage.machine.send(1, BuiltInCalled(CALL, None, Success(b"")))
+    assert "restate.callee.invocation.id" not in stage.span("call Svc/handle").attributes
 
 
 def test_a_completion_of_no_command_is_not_told() -> None:
