@@ -1,10 +1,10 @@
 """Who may use the API: whoever has the token, where one is set."""
 
-import hmac
 from typing import Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from perdure.process.access import brings_token
 from services.admin.errors import error_response
 
 _OPEN: Final = frozenset({"/health", "/", "/ui"})
@@ -18,17 +18,13 @@ class BearerToken:
     def __init__(self, app: ASGIApp, token: str) -> None:
         assert token
         self._app = app
-        self._expected = f"Bearer {token}".encode()
+        self._token = token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         is_open = scope["path"] in _OPEN or scope["path"].startswith(_OPEN_BELOW)
-        if is_open or self._is_brought(scope):
+        if is_open or brings_token(scope["headers"], self._token):
             await self._app(scope, receive, send)
             return
         refusal = error_response(401, "this API wants `authorization: Bearer` with the token that `auth_token` sets", None)
         refusal.headers["www-authenticate"] = "Bearer"
         await refusal(scope, receive, send)
-
-    def _is_brought(self, scope: Scope) -> bool:
-        brought = [value for name, value in scope["headers"] if name == b"authorization"]
-        return len(brought) == 1 and hmac.compare_digest(brought[0], self._expected)

@@ -1,7 +1,6 @@
 """The admin process: wiring."""
 
 import asyncio
-import ipaddress
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Final
@@ -11,6 +10,7 @@ from perdure.bus.messages import Heartbeat
 from perdure.deployments.discovery import discover
 from perdure.deployments.manifest import Discovered
 from perdure.deployments.opening import open_client
+from perdure.process.access import is_loopback
 from perdure.process.certificate import HTTP_ALPN, certificate_of
 from perdure.process.config import load
 from perdure.process.http import serve_asgi
@@ -94,6 +94,7 @@ async def serve(runtime: Runtime[AdminConfig]) -> None:
             build_api(context, auth_token=config.auth_token, has_page=not config.disable_web_ui),
             bind=config.bind,
             port=config.port,
+            draining=runtime.draining,
             stopping=runtime.stopping,
             grace_ms=config.shutdown_grace,
             access_log=config.access_log,
@@ -107,14 +108,6 @@ async def serve(runtime: Runtime[AdminConfig]) -> None:
 def failures_of(invokers: Sequence[Heartbeat]) -> dict[str, str]:
     """Return the subscriptions that some invoker cannot read, and why."""
     return {name: reason for heartbeat in invokers for name, reason in heartbeat.subscription_failures.items()}
-
-
-def is_loopback(bind: str) -> bool:
-    """Return whether an address to listen on is reached from this machine only; a name that is not known to be, is not."""
-    try:
-        return ipaddress.ip_address(bind.strip("[]")).is_loopback
-    except ValueError:
-        return bind == "localhost"
 
 
 def ingress_url(ingresses: Sequence[Heartbeat]) -> str | None:

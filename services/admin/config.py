@@ -4,7 +4,7 @@ from typing import Annotated
 
 import msgspec
 
-from perdure.process.config import PublicConfig, Secret
+from perdure.process.config import PublicConfig
 
 
 class AdminConfig(PublicConfig, frozen=True, kw_only=True):
@@ -14,8 +14,5 @@ class AdminConfig(PublicConfig, frozen=True, kw_only=True):
     port: Annotated[int, msgspec.Meta(description="port to listen on; 0: any free one", ge=0, le=65_535)] = 9070
     advertised_ingress: Annotated[
         str, msgspec.Meta(description="URL of the ingress that clients are told; empty: where an ingress listens")
-    ] = ""
-    auth_token: Annotated[
-        Secret, msgspec.Meta(description="bearer token that every request but `GET /health` has to bring; empty: none is asked for")
     ] = ""
     disable_web_ui: Annotated[bool, msgspec.Meta(description="whether to serve no web page")] = False

@@ -74,6 +74,10 @@ class CommonConfig(msgspec.Struct, frozen=True, kw_only=True):
     partitions: Annotated[int, Meta(description="partitions of a new store; fixed afterwards", ge=1, le=4096)] = PARTITIONS_DEFAULT
     log_level: Annotated[str, Meta(description="debug, info, warning or error", pattern="^(debug|info|warning|error)$")] = "info"
     log_format: Annotated[str, Meta(description="auto (console on a terminal), json or console", pattern="^(auto|json|console)$")] = "auto"
+    auth_token: Annotated[
+        Secret,
+        Meta(description="bearer token that the admin API wants, and the node port for what changes something; empty: none"),
+    ] = ""
     access_log: Annotated[bool, Meta(description="log every request to the ingress and to the admin API")] = False
     tracing_endpoint: Annotated[
         str, Meta(description="where spans are sent by OTLP, http://host:port or https://host:port; empty: nowhere")

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from starlette.routing import Route
 
+from perdure.process.access import is_loopback
 from services.admin.api import ROUTES
-from services.admin.app import is_loopback
 from tests.unit.admin.harness import an_admin
 
 
