@@ -86,6 +86,7 @@ async def serve(runtime: Runtime[IngressConfig]) -> None:
             Edge(answers, rpc, meters, body_bytes_max=config.request_size_limit, requests_max=config.concurrent_requests_limit),
             bind=config.bind,
             port=config.port,
+            draining=runtime.draining,
             stopping=runtime.stopping,
             grace_ms=config.shutdown_grace,
             access_log=config.access_log,

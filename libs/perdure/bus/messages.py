@@ -233,6 +233,8 @@ class Heartbeat(_Message, frozen=True):
     not_ready_because: str = ""
     subscription_failures: dict[str, str] = {}
     """Subscription id -> why this invoker cannot read it just now."""
+    is_draining: bool = False
+    """It is about to stop: nothing more is given to it."""
 
 
 class MetricsSnapshot(_Message, frozen=True):
@@ -259,6 +261,12 @@ class LogLevelSet(_Message, frozen=True):
     role: str
     process_id: str
     level: LogLevel
+
+
+class Drain(_Message, frozen=True):
+    """Take on no more, and give away what there is. Answered with nothing, once the process has begun."""
+
+    version: int
 
 
 class LiveInvocation(_Message, frozen=True):

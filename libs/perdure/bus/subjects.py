@@ -16,6 +16,10 @@ class Subjects(msgspec.Struct, frozen=True):
         """Where an asking process takes `OwnerReplies`."""
         return f"{self.root}.replies.{process_id}"
 
+    def drain(self, process_id: str) -> str:
+        """Where a process takes `Drain`; it answers to the reply subject."""
+        return f"{self.root}.drain.{process_id}"
+
     @property
     def announcements(self) -> str:
         """`Announcement`, broadcast on each change of ownership and every few seconds."""

@@ -36,6 +36,7 @@ async def serve_asgi(
     *,
     bind: str,
     port: int,
+    draining: asyncio.Event,
     stopping: asyncio.Event,
     grace_ms: int,
     on_listening: Callable[[str], None] | None = None,
@@ -43,6 +44,8 @@ async def serve_asgi(
     certificate: ServerCertificate | None = None,
 ) -> None:
     """Serve until `stopping` is set, then let what is in flight finish for `grace_ms`.
+
+    From `draining` on, which comes first, clients are served as well, and asked with each answer to leave.
 
     Args:
         bind: Address or host name to listen on.
@@ -72,6 +75,7 @@ async def serve_asgi(
             timeout_graceful_shutdown=max(1, grace_ms // 1000),
             ssl_context_factory=None if certificate is None else lambda _config, _default: certificate.context(),
         ),
+        draining,
         stopping,
         draining_s=min(DRAINING_S_MAX, grace_ms / 4_000),
         certificate=certificate,
@@ -84,11 +88,18 @@ class _Server(uvicorn.Server):
     """Uvicorn that leaves signals alone, and sleeps until the date changes or it is to stop instead of looking ten times a second."""
 
     def __init__(
-        self, config: uvicorn.Config, stopping: asyncio.Event, *, draining_s: float, certificate: ServerCertificate | None
+        self,
+        config: uvicorn.Config,
+        draining: asyncio.Event,
+        stopping: asyncio.Event,
+        *,
+        draining_s: float,
+        certificate: ServerCertificate | None,
     ) -> None:
         super().__init__(config)
         self.server_state = ConnectionsState()
         self._certificate = certificate
+        self._draining = draining
         self._stopping = stopping
         self._draining_s = draining_s
         self.on_started: Callable[[], None] = lambda: None
@@ -105,10 +116,7 @@ class _Server(uvicorn.Server):
         for server in self.servers:
             server.close()
         for _ in range(max(1, int(self._draining_s / DRAINING_PAUSE_S))):
-            standing = self._standing()  # each time, since the last to be accepted may have come just now
-            for connection in standing:
-                connection.drain()
-            if standing:
+            if self._let_clients_leave():  # each time, since the last to be accepted may have come just now
                 await asyncio.sleep(DRAINING_PAUSE_S)
         await super().shutdown(sockets)
 
@@ -121,12 +129,17 @@ class _Server(uvicorn.Server):
                 await self.on_tick(0)
                 if self._certificate is not None:
                     self._certificate.context()
+                if self._draining.is_set():
+                    self._let_clients_leave()
         finally:
             waiting.cancel()
 
-    def _standing(self) -> "list[Draining]":
-        """Return all connections, those whose clients have not said yet what they want included."""
-        return [*cast("set[Draining]", self.server_state.connections), *self.server_state.handshaking]
+    def _let_clients_leave(self) -> int:
+        """Tell all clients, those who have not said yet what they want included; return how many there are."""
+        standing: list[Draining] = [*cast("set[Draining]", self.server_state.connections), *self.server_state.handshaking]
+        for connection in standing:
+            connection.drain()
+        return len(standing)
 
 
 def _listen(bind: str, port: int) -> socket.socket:

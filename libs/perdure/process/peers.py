@@ -44,7 +44,7 @@ class Peers:
         ]
 
     def on_change(self, callback: Callable[[], None]) -> None:
-        """Call back when a process appears, leaves or falls silent, or changes its address, partitions or readiness."""
+        """Call back when a process appears, leaves or falls silent, begins to drain, or changes its address, partitions or readiness."""
         self._callbacks.append(callback)
 
     def receive(self, payload: bytes, _reply: str = "") -> bool:
@@ -95,4 +95,4 @@ class Peers:
 
 
 def _news(heartbeat: Heartbeat) -> tuple[object, ...]:
-    return heartbeat.role, heartbeat.address, heartbeat.partitions, heartbeat.is_ready, heartbeat.not_ready_because
+    return heartbeat.role, heartbeat.address, heartbeat.partitions, heartbeat.is_ready, heartbeat.not_ready_because, heartbeat.is_draining

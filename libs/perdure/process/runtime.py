@@ -23,7 +23,7 @@ from perdure.base.clock import Clock, Random, SystemClock, SystemRandom
 from perdure.base.errors import ConfigurationError, PerdureError
 from perdure.base.version import SOFTWARE_VERSION
 from perdure.bus.interface import Bus
-from perdure.bus.messages import VERSION, Heartbeat, LogLevelSet, SetLogLevel, decoder_of, encode
+from perdure.bus.messages import VERSION, Drain, Heartbeat, LogLevelSet, SetLogLevel, decoder_of, encode
 from perdure.bus.nats import NatsBus, connect
 from perdure.bus.subjects import Subjects
 from perdure.process import logging, notify, parent
@@ -44,6 +44,7 @@ GC_THRESHOLDS: Final = (50_000, 20, 100)
 """Calls leave few cycles behind: the default of 700 objects looks far too often."""
 
 _LOG_LEVELS: Final = decoder_of(SetLogLevel)
+_DRAINS: Final = decoder_of(Drain)
 
 
 class HeartbeatFacts(msgspec.Struct, frozen=True):
@@ -72,6 +73,8 @@ class Runtime(Generic[C]):
         self.process_metrics = ProcessMetrics(role, process_id)
         self.metrics: CollectorRegistry = self.process_metrics.registry
         self.stopping = asyncio.Event()
+        self.draining = asyncio.Event()
+        """Set some time before `stopping`: the process takes on no more, and gives away what it has."""
         self.peers = Peers(clock)
         self.heartbeat_source: Callable[[], HeartbeatFacts] = HeartbeatFacts
         self.started_at_ms = clock.now_ms()
@@ -83,7 +86,16 @@ class Runtime(Generic[C]):
         return self._is_ready
 
     def set_ready(self, is_ready: bool, because: str = "") -> None:
-        """Say whether this process does its work, and if not, why; the others hear it at once."""
+        """Say whether this process does its work, and if not, why; the others hear it at once. One that drains is not ready."""
+        if not self.draining.is_set():
+            self._tell_ready(is_ready, because)
+
+    def drain(self, because: str = "draining") -> None:
+        """Begin to give away what this process has, for it is about to stop. There is no way back but a start."""
+        self.draining.set()
+        self._tell_ready(False, because)
+
+    def _tell_ready(self, is_ready: bool, because: str) -> None:
         if (self._is_ready, self._not_ready_because) == (is_ready, because):
             return
         if is_ready and self._not_ready_because == STARTING:
@@ -111,6 +123,7 @@ class Runtime(Generic[C]):
             counters=facts.counters,
             not_ready_because=self._not_ready_because,
             subscription_failures=facts.subscription_failures,
+            is_draining=self.draining.is_set(),
         )
         self.bus.publish(self.subjects.heartbeats, encode(heartbeat))
 
@@ -119,6 +132,7 @@ class Runtime(Generic[C]):
         await self.bus.subscribe(self.subjects.heartbeats, self._take_heartbeat)
         await self.bus.subscribe(self.subjects.metrics, self._answer_metrics)
         await self.bus.subscribe(self.subjects.log_level, self._set_log_level)
+        await self.bus.subscribe(self.subjects.drain(self.process_id), self._take_drain)
         loop = asyncio.get_running_loop()
         interval_s = HEARTBEAT_INTERVAL_MS / 1_000
         while True:
@@ -146,6 +160,15 @@ class Runtime(Generic[C]):
         if wanted.role in ("", self.role):
             logging.set_level(wanted.level)
             self.bus.publish(reply, encode(LogLevelSet(VERSION, self.role, self.process_id, wanted.level)))
+
+    def _take_drain(self, payload: bytes, reply: str) -> None:
+        try:
+            _DRAINS.decode(payload)
+        except msgspec.DecodeError as error:
+            self.log.warning("drain_unreadable", reason=str(error))
+            return
+        self.drain()
+        self.bus.publish(reply, b"")
 
 
 def run(role: str, config: C, serve: Callable[[Runtime[C]], Awaitable[None]]) -> int:
@@ -199,7 +222,7 @@ async def _serve(runtime: Runtime[C], serve: Callable[[Runtime[C]], Awaitable[No
         await asyncio.wait([serving, stop, attending], return_when=asyncio.FIRST_COMPLETED)
         if stop.done() and not serving.done():
             notify.notify_stopping()
-            runtime.set_ready(False, "stopping")
+            runtime.drain("stopping")
             await asyncio.wait([serving, attending], timeout=runtime.config.shutdown_grace / 1_000, return_when=asyncio.FIRST_COMPLETED)
             if not serving.done():
                 runtime.log.warning("shutdown_grace_exceeded", grace_ms=runtime.config.shutdown_grace)

@@ -74,7 +74,15 @@ def test_a_connection_that_is_renewed_loses_no_request_and_runs_none_twice() -> 
     async def run() -> None:
         application, stopping, listening = Application(), asyncio.Event(), asyncio.get_running_loop().create_future()
         server = asyncio.create_task(
-            serve_asgi(application, bind="127.0.0.1", port=0, stopping=stopping, grace_ms=1_000, on_listening=listening.set_result)
+            serve_asgi(
+                application,
+                bind="127.0.0.1",
+                port=0,
+                draining=asyncio.Event(),
+                stopping=stopping,
+                grace_ms=1_000,
+                on_listening=listening.set_result,
+            )
         )
         client = Client(await listening)
         await client.run(in_flight_max=50)

@@ -106,3 +106,13 @@ def test_what_is_no_heartbeat_or_a_newer_one_is_ignored() -> None:
     assert not peers.receive(b"\xc1")
     assert not peers.receive(a_heartbeat(version=VERSION + 1))
     assert living(peers) == []
+
+
+def test_a_process_that_begins_to_drain_is_news() -> None:
+    peers = Peers(SteppedClock())
+    changes: list[list[bool]] = []
+    peers.receive(a_heartbeat())
+    peers.on_change(lambda: changes.append([each.is_draining for each in peers.alive()]))
+    peers.receive(a_heartbeat(is_draining=True))
+    peers.receive(a_heartbeat(is_draining=True))
+    assert changes == [[True]]

@@ -50,6 +50,7 @@ async def serving(certificate: ServerCertificate, grace_ms: int = 1_000) -> Asyn
             server.answer,
             bind="127.0.0.1",
             port=0,
+            draining=asyncio.Event(),
             stopping=server,
             grace_ms=grace_ms,
             on_listening=listening.set_result,
