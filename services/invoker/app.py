@@ -50,23 +50,28 @@ async def serve(runtime: Runtime[InvokerConfig]) -> None:
     runtime.peers.on_change(invoker.leases.nudge)
     work = asyncio.ensure_future(invoker.run())
     watch = asyncio.ensure_future(_report_readiness(runtime, invoker))
-    stop = asyncio.ensure_future(runtime.stopping.wait())
+    leave = asyncio.ensure_future(_leave(runtime, invoker))
     try:
-        await asyncio.wait([work, stop, watch], return_when=asyncio.FIRST_COMPLETED)
-        if not stop.done():
-            await asyncio.gather(work, watch)
-        await invoker.subscriptions.stop()
-        await invoker.leases.leave()
-        await invoker.owner.settle()
+        for ended in (await asyncio.wait([work, watch, leave], return_when=asyncio.FIRST_COMPLETED))[0]:
+            ended.result()
     finally:
-        for task in (work, watch, stop):
+        for task in (work, watch, leave):
             task.cancel()
-        await asyncio.wait([work, watch, stop])
+        await asyncio.wait([work, watch, leave])
         await client.close()
         await schema.stop()
         metrics.close()
         if exporter is not None:
             await exporter.close()
+
+
+async def _leave(runtime: Runtime[InvokerConfig], invoker: Invoker) -> None:
+    """Give everything away once this process is to be drained, and return once it is to stop."""
+    await runtime.draining.wait()
+    await invoker.subscriptions.leave()
+    await invoker.leases.leave()
+    await invoker.owner.settle()
+    await runtime.stopping.wait()
 
 
 async def _report_readiness(runtime: Runtime[InvokerConfig], invoker: Invoker) -> None:

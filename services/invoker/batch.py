@@ -117,4 +117,4 @@ def read_mail(tr: ReadTransaction, value: bytes) -> tuple[Mail, bytes]:
 def mail_range(keys: PartitionKeys, after: bytes | None) -> tuple[bytes, bytes]:
     """Return begin and end of the mail of a partition behind the row `after`."""
     begin = keys.mail if after is None else after + b"\x00"
-    return begin, keys.mail + b"\xff" * 11
+    return begin, keys.mail_end

@@ -16,6 +16,7 @@ from perdure.bus.messages import VERSION, Announcement, Doorbell, Heartbeat, enc
 from perdure.bus.subjects import Subjects
 from perdure.model.lease import Lease, decode_lease, encode_lease
 from perdure.store.interface import ReadTransaction, Transaction
+from perdure.store.placements import read_placements
 from services.invoker.assignment import assign
 from services.invoker.loading import load_partition
 from services.invoker.machine.machine import PartitionMachine
@@ -63,6 +64,7 @@ class Leases:
         self._takeover_after_ms = takeover_after_ms
         self._began_at_ms = clock.now_ms()
         self._dead: set[str] = set()
+        self._placements: dict[int, str] = {}
         self._on_change = on_change
         self._nudged = asyncio.Event()
         self._is_leaving = False
@@ -97,9 +99,12 @@ class Leases:
             self._announce({number: owned.lease for number, owned in self._owner.partitions.items()})
 
     async def leave(self) -> None:
-        """Give every partition to the others, before this process stops."""
+        """Give every partition to the others, and take none from now on; what nobody else can take yet is given when somebody can."""
         self._is_leaving = True
-        await self._align()
+        try:
+            await self._align()
+        except StoreError as error:
+            log.warning("leases_unreadable", reason=error.message)
 
     @property
     def is_settled(self) -> bool:
@@ -113,12 +118,12 @@ class Leases:
         names = {
             peer.process_id
             for peer in self._peers.alive("invoker")
-            if not peer.is_leaving and peer.counters.get("stalled_ms", 0) < STALL_MS_MAX
+            if not peer.is_draining and peer.counters.get("stalled_ms", 0) < STALL_MS_MAX
         }
         names -= {own_id, *self._dead}
         if not self._is_leaving and self._owner.stalled_ms(now_ms) < STALL_MS_MAX:
             names.add(own_id)
-        return assign(self._owner.partition_count, sorted(names))
+        return assign(self._owner.partition_count, sorted(names), self._placements)
 
     async def _align(self) -> None:
         """Bring partitions in line, one caller at a time: two would take the same partition twice."""
@@ -128,8 +133,8 @@ class Leases:
     async def _align_alone(self) -> None:
         owner = self._owner
         await self._note_dead()
+        leases, self._placements = await owner.store.read(self._read_leases)
         assignment = self._assignment()
-        leases = await owner.store.read(self._read_leases)
         lost = [number for number, owned in owner.partitions.items() if leases.get(number) != owned.lease]
         if lost:
             log.warning("partitions_lost", partitions=lost)
@@ -142,10 +147,10 @@ class Leases:
         if wanted:
             await self._take(await self._claim({number: leases.get(number) for number in wanted}))
 
-    def _read_leases(self, tr: ReadTransaction) -> dict[int, Lease]:
+    def _read_leases(self, tr: ReadTransaction) -> tuple[dict[int, Lease], dict[int, str]]:
         keyspace = self._owner.keyspace
         raw = ((number, tr.get(keyspace.partition(number).lease)) for number in range(self._owner.partition_count))
-        return {number: decode_lease(value) for number, value in raw if value is not None}
+        return {number: decode_lease(value) for number, value in raw if value is not None}, read_placements(tr, keyspace)
 
     # Taking.
 

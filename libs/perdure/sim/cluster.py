@@ -4,6 +4,7 @@ What runs in a process is the real code: a role is a coroutine function that get
 """
 
 import asyncio
+import contextlib
 import random
 import traceback
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
@@ -25,6 +26,8 @@ from perdure.sim.deployments import DeploymentFaults, SimDeploymentClient, SimDe
 from perdure.sim.loop import SimClock, SimRandom, VirtualProcess, within
 from perdure.sim.store import Commit, SimClient, SimStore, StoreFaults
 from perdure.store.interface import ReadTransaction, Store
+from perdure.store.keyspace import Keyspace
+from perdure.store.placements import place
 
 RESTART_S_MAX: Final = 4.0
 T = TypeVar("T")
@@ -46,6 +49,8 @@ class Faults(msgspec.Struct, frozen=True):
     stop_every_s: float = 0.0
     cut_off_every_s: float = 0.0
     cut_off_s_max: float = 15.0
+    move_every_s: float = 0.0
+    """Between two moves of a partition by an operator."""
     jump_clock_every_s: float = 0.0
     jump_clock_s_max: float = 60.0
 
@@ -132,7 +137,16 @@ class SimProcess:
         parts = self.parts
         partitions, counters = parts.facts()
         heartbeat = Heartbeat(
-            VERSION, parts.role, parts.process_id, "", "sim", 0, partitions=partitions, is_leaving=is_leaving, counters=counters
+            VERSION,
+            parts.role,
+            parts.process_id,
+            "",
+            "sim",
+            0,
+            partitions=partitions,
+            is_leaving=is_leaving,
+            counters=counters,
+            is_draining=parts.stopping.is_set(),
         )
         self.bus.publish(parts.subjects.heartbeats, encode(heartbeat))
 
@@ -157,6 +171,7 @@ class Cluster:
         self.network = SimNetwork(self.loop, seed, faults.bus)
         self.deployments = SimDeployments(self.loop, seed, SimClock(self.loop), handlers, faults.deployments)
         self.processes: dict[str, SimProcess] = {}
+        self._operator = self.store.client("operator")
         self.crashes: list[str] = []
         """Errors that ended a process which nobody killed."""
         self.events: list[str] = []
@@ -201,6 +216,7 @@ class Cluster:
                 (faults.stop_every_s, self._stop_one),
                 (faults.cut_off_every_s, self._cut_one_off),
                 (faults.jump_clock_every_s, self._jump_one_clock),
+                (faults.move_every_s, self._move_one),
             ):
                 if period_s:
                     group.create_task(self._repeat(period_s, act))
@@ -267,6 +283,17 @@ class Cluster:
             process = self.processes[slot]
             process.clock.offset_ms = round(1000 * self.random.uniform(-self.faults.jump_clock_s_max, self.faults.jump_clock_s_max))
             self._note(f"jump the clock of {process.virtual.name} to {process.clock.offset_ms:+} ms")
+
+    async def _move_one(self) -> None:
+        """Want a partition at some invoker, or at one that is gone, or wherever the invokers put it."""
+        keyspace = Keyspace(self.subjects.root)
+        invokers = [process.virtual.name for process in self.processes.values() if process.parts.role == "invoker"]
+        name = self.random.choice([*invokers, "invoker-gone", ""])
+        with contextlib.suppress(StoreError):
+            partitions = int(await self._operator.read(lambda tr: tr.get(keyspace.partition_count)) or b"1")
+            partition = self.random.randrange(partitions)
+            await self._operator.transact(lambda tr: place(tr, keyspace, partition, name))
+            self._note(f"move partition {partition} to {name or 'anywhere'}")
 
     def _choose(self, role_name: str | None = None) -> str | None:
         slots = [slot for slot, process in self.processes.items() if role_name in (None, process.parts.role)]

@@ -60,6 +60,8 @@ class PartitionKeys:
         self.operations = prefix + _text("operation")
         self.mail = prefix + _text("mail")
         """versionstamp, number within the commit, sender -> message; other owners append, the owner removes"""
+        self.mail_end = self.mail + b"\xff" * 11
+        """after all rows of the mailbox, whose keys go on with bytes that are no tuple"""
         self.mail_bodies = prefix + _text("mailbody")
         self.counts = prefix + _text("count")
 
@@ -155,6 +157,7 @@ class Keyspace:
         cluster = self.root + _text("cluster")
         self.format_version = cluster + _text("format")
         self.partition_count = cluster + _text("partitions")
+        self.placements = cluster + _text("placement")
         self.blobs = self.root + _text("blob")
         self.positions = self.root + _text("position")
         self._partitions: dict[int, PartitionKeys] = {}
@@ -166,6 +169,10 @@ class Keyspace:
     def service(self, name: str, revision: int) -> bytes:
         """name, revision -> `Service`, written by admin"""
         return self.services + _text(name) + _unsigned(revision)
+
+    def placement(self, partition: int) -> bytes:
+        """partition -> id of the invoker that an operator wants as its owner, while it lives; written by nodectl"""
+        return self.placements + _unsigned(partition)
 
     def subscription(self, subscription_id: str) -> bytes:
         """id -> `Subscription`, written by admin"""

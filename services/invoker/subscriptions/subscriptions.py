@@ -57,6 +57,7 @@ class Subscriptions:
         self._admission = admission
         self._invocations_max = invocations_max
         self._running: dict[str, tuple[Subscription, Properties | None, Pump, asyncio.Task[None]]] = {}
+        self._is_leaving = False
         self._changed = asyncio.Event()
         self._changed.set()
 
@@ -78,6 +79,11 @@ class Subscriptions:
         """Stop reading; what is admitted stays so."""
         await self._stop(list(self._running))
 
+    async def leave(self) -> None:
+        """Stop reading for good: the others take our shares."""
+        self._is_leaving = True
+        await self.stop()
+
     @property
     def pumps(self) -> list[Pump]:
         return [pump for _, _, pump, _ in self._running.values()]
@@ -91,7 +97,7 @@ class Subscriptions:
         wanted = {
             subscription.id: (subscription, self._properties_of(subscription, schema))
             for subscription in schema.subscriptions.values()
-            if not subscription.is_paused
+            if not (subscription.is_paused or self._is_leaving)
         }
         await self._stop([name for name, (*what, _, _) in self._running.items() if wanted.get(name) != tuple(what)])
         for name, (subscription, properties) in wanted.items():
@@ -124,7 +130,7 @@ class Subscriptions:
         return self._clusters.nats.get(subscription.cluster)
 
     def _share(self, subscription_id: str, partitions: Sequence[int]) -> set[int]:
-        names = [peer.process_id for peer in self._peers.alive("invoker") if not peer.is_leaving]
+        names = [peer.process_id for peer in self._peers.alive("invoker") if not peer.is_draining]
         living = {*names, self._invoker_id}
         return {number for number in partitions if holder_of(f"{subscription_id}/{number}", sorted(living)) == self._invoker_id}
 
