@@ -7,6 +7,7 @@ import msgspec
 
 from perdure.bus.messages import MetricsSnapshot, decoder_of
 from perdure.codec.rpc.grpc import is_grpc
+from perdure.process.access import is_loopback
 from perdure.process.certificate import HTTP_ALPN, certificate_of
 from perdure.process.http import serve_asgi
 from perdure.process.runtime import HeartbeatFacts, Runtime
@@ -15,14 +16,15 @@ from perdure.store.keyspace import Keyspace
 from services.nodectl import metrics
 from services.nodectl.cluster import Cluster
 from services.nodectl.config import NodectlConfig
-from services.nodectl.log_levels import BadLevel, set_log_level
+from services.nodectl.operations import Operations
+from services.nodectl.refusal import Refused
+from services.nodectl.status import status_of
 
 if TYPE_CHECKING:
     from services.nodectl.rpc.server import GrpcServer
 
 JSON: Final = "application/json"
 TEXT: Final = "text/plain; charset=utf-8"
-LOG_LEVEL: Final = "/log-level"
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -34,7 +36,10 @@ async def serve(runtime: Runtime[NodectlConfig]) -> None:
     config = runtime.config
     keyspace = Keyspace(config.root)
     partitions = await prepare(runtime.store, keyspace, config.partitions)
-    nodectl = Nodectl(runtime, Cluster(runtime, keyspace, partitions))
+    nodectl = Nodectl(runtime, Cluster(runtime, keyspace, partitions), Operations(runtime, keyspace, partitions))
+    if not config.auth_token and not is_loopback(config.bind):
+        hint = "whoever reaches this address may drain processes and move partitions; set auth_token"
+        runtime.log.warning("port_is_open", bind=config.bind, hint=hint)
     address = ""
     runtime.heartbeat_source = lambda: HeartbeatFacts(address=address)
 
@@ -47,6 +52,7 @@ async def serve(runtime: Runtime[NodectlConfig]) -> None:
         nodectl,
         bind=config.bind,
         port=config.port,
+        draining=runtime.draining,
         stopping=runtime.stopping,
         grace_ms=config.shutdown_grace,
         on_listening=listening,
@@ -55,16 +61,18 @@ async def serve(runtime: Runtime[NodectlConfig]) -> None:
 
 
 class Nodectl:
-    """The ASGI application: `/health`, `/ready`, `/metrics`, `/log-level` and gRPC on one port."""
+    """The ASGI application: what there is to read, operations, and gRPC on one port."""
 
-    def __init__(self, runtime: Runtime[NodectlConfig], cluster: Cluster) -> None:
+    def __init__(self, runtime: Runtime[NodectlConfig], cluster: Cluster, operations: Operations) -> None:
         self._runtime = runtime
         self._cluster = cluster
+        self._operations = operations
         self._snapshots = decoder_of(MetricsSnapshot)
         self._grpc: GrpcServer | None = None
         self._routes: dict[str, Callable[[], Awaitable[_Answer]]] = {
             "/health": self._answer_health,
             "/ready": self._answer_ready,
+            "/status": self._answer_status,
             "/metrics": self._answer_metrics,
         }
 
@@ -74,13 +82,13 @@ class Nodectl:
         if is_grpc(scope["headers"]):
             await self._grpc_server().handle(scope, receive, send)
             return
-        if scope["path"] == LOG_LEVEL:
-            status, content_type, body = await self._set_log_level(scope["method"], scope["query_string"])
-        else:
-            status, content_type, body = await self._answer(scope["method"], scope["path"])
+        is_operation = scope["path"] in self._operations.by_path
+        status, content_type, body = await (self._operate(scope) if is_operation else self._answer(scope["method"], scope["path"]))
         headers = [(b"content-type", content_type.encode()), (b"content-length", b"%d" % len(body))]
         if status == 405:
-            headers.append((b"allow", b"PUT" if scope["path"] == LOG_LEVEL else b"GET, HEAD"))
+            headers.append((b"allow", b"PUT" if is_operation else b"GET, HEAD"))
+        if status == 401:
+            headers.append((b"www-authenticate", b"Bearer"))
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
@@ -94,7 +102,8 @@ class Nodectl:
     async def _answer(self, method: str, path: str) -> _Answer:
         route = self._routes.get(path)
         if route is None:
-            return 404, TEXT, f"nothing at {path}; there are {', '.join(self._routes)}, {LOG_LEVEL} and gRPC\n".encode()
+            there_are = ", ".join([*self._routes, *self._operations.by_path])
+            return 404, TEXT, f"nothing at {path}; there are {there_are} and gRPC\n".encode()
         if method not in ("GET", "HEAD"):
             return 405, TEXT, b"only GET\n"
         return await route()
@@ -107,6 +116,9 @@ class Nodectl:
         body = msgspec.json.encode({"status": health.status, "reasons": health.reasons})
         return (200 if health.status == "Alive" else 503), JSON, body
 
+    async def _answer_status(self) -> _Answer:
+        return 200, JSON, msgspec.json.encode(status_of(await self._cluster.view()))
+
     async def _answer_metrics(self) -> _Answer:
         runtime = self._runtime
         replies = await runtime.bus.gather(
@@ -118,11 +130,11 @@ class Nodectl:
         snapshots = sorted(map(self._snapshots.decode, replies), key=lambda each: (each.role, each.process_id))
         return 200, metrics.CONTENT_TYPE, metrics.merge(snapshots)
 
-    async def _set_log_level(self, method: str, query: bytes) -> _Answer:
-        if method != "PUT":
+    async def _operate(self, scope: MutableMapping[str, Any]) -> _Answer:
+        if scope["method"] != "PUT":
             return 405, TEXT, b"only PUT\n"
-        runtime = self._runtime
         try:
-            return 200, JSON, await set_log_level(query, runtime.bus, runtime.subjects, runtime.peers)
-        except BadLevel as error:
-            return 400, TEXT, f"{error}\n".encode()
+            done = await self._operations.carry_out(scope["path"], scope["query_string"], scope["headers"])
+        except Refused as refused:
+            return refused.status, TEXT, f"{refused.message}\n".encode()
+        return 200, JSON, msgspec.json.encode(done)

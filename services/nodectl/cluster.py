@@ -1,4 +1,4 @@
-"""The suite as nodectl sees it: who lives, and who owns which partition."""
+"""The suite as nodectl sees it: who lives, who owns which partition, and whether it gets on."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -13,8 +13,10 @@ from perdure.process.config import masked
 from perdure.process.runtime import Runtime
 from perdure.store.interface import ReadTransaction
 from perdure.store.keyspace import Keyspace
+from perdure.store.placements import read_placements
 from services.nodectl.config import NodectlConfig
-from services.nodectl.health import Health, health_of
+from services.nodectl.health import Health, health_of, reasons_against_ready
+from services.nodectl.lag import Mailboxes, Oldest, lags_of, read_oldest
 
 STORE_S_MAX: Final = 1.0
 """Whoever asks is answered also where the store does not."""
@@ -26,6 +28,8 @@ class ClusterView(msgspec.Struct, frozen=True):
     Attributes:
         leases: Partition -> what the store says of its owner.
         owners: Partition -> the living invoker that says it owns it.
+        placements: Partition -> where an operator wants it, whether that process lives or not.
+        lags_ms: Partition -> how long its oldest piece of work has been waiting.
         base_url: Where whoever asked reached this process.
     """
 
@@ -33,6 +37,8 @@ class ClusterView(msgspec.Struct, frozen=True):
     heartbeats: Sequence[Heartbeat]
     leases: Mapping[int, Lease]
     owners: Mapping[int, str]
+    placements: Mapping[int, str]
+    lags_ms: Mapping[int, int]
     partitions: int
     started_at_ms: int
     now_ms: int
@@ -44,6 +50,8 @@ class Stored(msgspec.Struct, frozen=True):
 
     schema_version: int = 0
     leases: Mapping[int, Lease] = {}
+    placements: Mapping[int, str] = {}
+    oldest: Mapping[int, Oldest] = {}
 
 
 class Cluster:
@@ -52,55 +60,73 @@ class Cluster:
     def __init__(self, runtime: Runtime[NodectlConfig], keyspace: Keyspace, partitions: int) -> None:
         self._runtime = runtime
         self._keyspace = keyspace
+        self._mailboxes = Mailboxes()
         self.partitions = partitions
         self.settings = masked(runtime.config)
 
     async def view(self, base_url: str = "") -> ClusterView:
         """Return the present state; what the store does not tell in time is left out."""
         runtime = self._runtime
-        stored = await self._stored()
+        found = await self._stored()
+        stored = found or Stored()
         alive = runtime.peers.alive()
         now_ms = runtime.clock.now_ms()
+        lags_ms = lags_of(stored.oldest, self._mailboxes, alive, now_ms)
         health = health_of(
             alive,
-            required_roles=runtime.config.required_roles,
-            partitions=self.partitions,
+            reasons=reasons_against_ready(
+                alive,
+                required_roles=runtime.config.required_roles,
+                partitions=self.partitions,
+                lags_ms=lags_ms,
+                is_store_readable=found is not None,
+            ),
             schema_version=stored.schema_version,
             cluster_name=runtime.config.cluster_name,
             started_at_ms=runtime.started_at_ms,
             now_ms=now_ms,
-            is_stopping=runtime.stopping.is_set(),
+            is_stopping=runtime.draining.is_set(),
         )
         return ClusterView(
             health=health,
             heartbeats=alive,
             leases=stored.leases,
             owners={partition: each.process_id for each in alive for partition in each.partitions},
+            placements=stored.placements,
+            lags_ms=lags_ms,
             partitions=self.partitions,
             started_at_ms=runtime.started_at_ms,
             now_ms=now_ms,
             base_url=base_url,
         )
 
-    async def _stored(self) -> Stored:
+    async def _stored(self) -> Stored | None:
         try:
             async with asyncio.timeout(STORE_S_MAX):
                 return await self._runtime.store.read(self._read)
         except (TimeoutError, StoreError):
-            return Stored()
+            return None
 
     def _read(self, tr: ReadTransaction) -> Stored:
-        raw = ((number, tr.get(self._keyspace.partition(number).lease)) for number in range(self.partitions))
+        keys_by_number = {number: self._keyspace.partition(number) for number in range(self.partitions)}
+        raw = ((number, tr.get(keys.lease)) for number, keys in keys_by_number.items())
         return Stored(
             schema_version=int.from_bytes(tr.get(self._keyspace.meta_version) or b"", "little"),
             leases={number: decode_lease(value) for number, value in raw if value is not None},
+            placements=read_placements(tr, self._keyspace),
+            oldest={number: read_oldest(tr, keys) for number, keys in keys_by_number.items()},
         )
 
-    def is_serving(self, service: str) -> bool | None:
+    async def is_serving(self, service: str) -> bool | None:
         """Tell whether the suite (`""`) or one role does its work; None where there is no such role."""
-        runtime = self._runtime
-        alive = runtime.peers.alive()
-        roles = [service] if service else runtime.config.required_roles
-        if service and service not in {*runtime.config.required_roles, "nodectl"}:
+        if service == self._runtime.role:
+            return self.is_ready
+        if service and service not in self._runtime.config.required_roles:
             return None
-        return all(any(each.is_ready for each in alive if each.role == role) for role in roles)
+        reasons = (await self.view()).health.reasons
+        return not any(reason.startswith(f"{service}:") for reason in reasons) if service else not reasons
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether this process itself does its work."""
+        return self._runtime.is_ready

@@ -1,12 +1,13 @@
 """What the heartbeats say about the suite as a whole. Pure. Source of the body's members: shared/spec/nodectl.md, section 2.1."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
 
 from perdure.base.durations import format_duration_ms
 from perdure.bus.messages import Heartbeat
+from services.nodectl.lag import LAG_MS_MAX
 
 _ROLE_NAMES: Final = {"ingress": "http-ingress", "admin": "admin", "invoker": "worker"}
 _SERVER_NAMES: Final = {
@@ -33,6 +34,7 @@ class ProcessHealth(msgspec.Struct, frozen=True):
     address: str
     is_ready: bool
     because: str
+    is_draining: bool
     partitions: int
     age: str
     software_version: str
@@ -61,9 +63,11 @@ class Health(msgspec.Struct, frozen=True):
     processes: list[ProcessHealth]
 
 
-def reasons_against_ready(alive: Sequence[Heartbeat], *, required_roles: Sequence[str], partitions: int) -> list[str]:
-    """Return why the suite does not do all its work, most important first; empty where it does."""
-    reasons: list[str] = []
+def reasons_against_ready(
+    alive: Sequence[Heartbeat], *, required_roles: Sequence[str], partitions: int, lags_ms: Mapping[int, int], is_store_readable: bool
+) -> list[str]:
+    """Return why the suite does not do all its work, each with the role (or the store) that it is about; empty where it does."""
+    reasons = [] if is_store_readable else ["store: it does not answer"]
     for role in required_roles:
         of_role = [heartbeat for heartbeat in alive if heartbeat.role == role]
         if not of_role:
@@ -74,22 +78,23 @@ def reasons_against_ready(alive: Sequence[Heartbeat], *, required_roles: Sequenc
     missing = sorted(set(range(partitions)) - owned)
     if missing and "invoker" in required_roles:
         reasons.append(f"invoker: partitions without an owner: {', '.join(map(str, missing))}")
+    late = [f"{number} ({format_duration_ms(lag_ms)})" for number, lag_ms in sorted(lags_ms.items()) if lag_ms > LAG_MS_MAX]
+    if late and "invoker" in required_roles:
+        reasons.append(f"invoker: partitions that do not get on, and for how long: {', '.join(late)}")
     return reasons
 
 
 def health_of(
     alive: Sequence[Heartbeat],
     *,
-    required_roles: Sequence[str],
-    partitions: int,
+    reasons: list[str],
     schema_version: int,
     cluster_name: str,
     started_at_ms: int,
     now_ms: int,
     is_stopping: bool,
 ) -> Health:
-    """Return the state of the suite."""
-    reasons = reasons_against_ready(alive, required_roles=required_roles, partitions=partitions)
+    """Return the state of the suite; `reasons` are those against its being ready."""
     status = "ShuttingDown" if is_stopping else "StartingUp" if reasons else "Alive"
     roles = {heartbeat.role for heartbeat in alive}
     listening = [heartbeat for heartbeat in alive if heartbeat.address]
@@ -130,6 +135,7 @@ def _process(heartbeat: Heartbeat, now_ms: int) -> ProcessHealth:
         address=heartbeat.address,
         is_ready=heartbeat.is_ready,
         because=heartbeat.not_ready_because,
+        is_draining=heartbeat.is_draining,
         partitions=len(heartbeat.partitions),
         age=_age(heartbeat.started_at_ms, now_ms),
         software_version=heartbeat.software_version,

@@ -1,14 +1,14 @@
 """`grpc.health.v1.Health`. The service asked for is empty for the suite, or the name of a role or of a gRPC service of this port."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
 
 from perdure.codec.rpc.status import CallFailed, Status
 from services.nodectl.rpc.method import Method, Methods, unary
 from services.nodectl.rpc.proto.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
-IsServing = Callable[[str], bool | None]
+IsServing = Callable[[str], Awaitable[bool | None]]
 """Say whether a service works; None where it is unknown."""
 
 NAME: Final = "grpc.health.v1.Health"
@@ -29,21 +29,21 @@ class HealthService:
 
     async def check(self, request: HealthCheckRequest, _base_url: str) -> HealthCheckResponse:
         """Return the state, or fail where there is no such service."""
-        state = self._is_serving(request.service)
+        state = await self._is_serving(request.service)
         if state is None:
             raise CallFailed(Status.NOT_FOUND, f"there is no service {request.service}")
         return _response(state)
 
     async def watch(self, request: HealthCheckRequest, _base_url: str) -> AsyncIterator[HealthCheckResponse]:
         """Yield the state, and again whenever it changes, until this process stops."""
-        state = self._is_serving(request.service)
+        state = await self._is_serving(request.service)
         yield _response(state)
         while not self._stopping.is_set():
             try:
                 async with asyncio.timeout(WATCH_INTERVAL_S):
                     await self._stopping.wait()
             except TimeoutError:
-                last, state = state, self._is_serving(request.service)
+                last, state = state, await self._is_serving(request.service)
                 if state is not last:
                     yield _response(state)
 

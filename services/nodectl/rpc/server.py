@@ -120,8 +120,8 @@ class GrpcServer:
                 for part in call.send(self._reflection.answer(service, message)):
                     await send(part)
 
-    def _is_serving(self, service: str) -> bool | None:
-        return True if service in self._served.descriptors.services else self._cluster.is_serving(service)
+    async def _is_serving(self, service: str) -> bool | None:
+        return self._cluster.is_ready if service in self._served.descriptors.services else await self._cluster.is_serving(service)
 
 
 class _Served:

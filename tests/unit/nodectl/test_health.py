@@ -15,15 +15,14 @@ def a_suite() -> list[Heartbeat]:
     return [a_heartbeat("ingress"), a_heartbeat("admin"), a_heartbeat("sql"), a_heartbeat("invoker", partitions=[0, 1, 2], address="")]
 
 
-def reasons(alive: list[Heartbeat]) -> list[str]:
-    return reasons_against_ready(alive, required_roles=ROLES, partitions=3)
+def reasons(alive: list[Heartbeat], *, lags_ms: dict[int, int] | None = None, is_store_readable: bool = True) -> list[str]:
+    return reasons_against_ready(alive, required_roles=ROLES, partitions=3, lags_ms=lags_ms or {}, is_store_readable=is_store_readable)
 
 
 def health(alive: list[Heartbeat], *, is_stopping: bool = False) -> Health:
     return health_of(
         alive,
-        required_roles=ROLES,
-        partitions=3,
+        reasons=reasons(alive),
         schema_version=7,
         cluster_name="c",
         started_at_ms=1_000,
@@ -56,6 +55,15 @@ def test_partitions_without_an_owner_are_a_reason() -> None:
 
 def test_two_invokers_own_the_partitions_together() -> None:
     assert reasons([*a_suite()[:3], a_heartbeat("invoker", partitions=[1]), a_heartbeat("invoker", 2, partitions=[0, 2])]) == []
+
+
+def test_partitions_that_do_not_get_on_are_a_reason() -> None:
+    told = reasons(a_suite(), lags_ms={0: 10_000, 1: 10_001, 2: 65_000})
+    assert told == ["invoker: partitions that do not get on, and for how long: 1 (10s 1ms), 2 (1m 5s)"]
+
+
+def test_a_store_that_does_not_answer_is_a_reason() -> None:
+    assert reasons(a_suite(), is_store_readable=False) == ["store: it does not answer"]
 
 
 def test_a_ready_suite_is_alive_and_tells_its_addresses() -> None:
