@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import json
 import os
 import signal
 import subprocess
@@ -32,6 +33,11 @@ class Member:
         self.port = port
         self.process = process
         self.log = log
+
+    @property
+    def process_id(self) -> str:
+        """Its name in heartbeats; once it is ready."""
+        return str(json.loads(self.log.read_text().partition("\n")[0])["process_id"])
 
     def is_ready(self) -> bool:
         assert self.process.poll() is None, f"{self.role} ended: {self.log.read_text()[-3000:]}"
@@ -97,6 +103,8 @@ class Fleet(Api):
         self.nats.start()
         self.balancer = Balancer()
         self.members: dict[str, list[Member]] = {}
+        self.env = {"PERDURE_LOG_FORMAT": "json"}
+        """Of processes that are started."""
         self._numbers = itertools.count(1)
         (self.admin_port,) = free_ports(1)
         super().__init__(f"http://127.0.0.1:{self.balancer.port}", f"http://127.0.0.1:{self.admin_port}")
@@ -148,7 +156,7 @@ class Fleet(Api):
         if role in PUBLIC:
             port = self.admin_port if role == "admin" and not is_listening(self.admin_port) else free_ports(1)[0]
             command += ["--bind", "127.0.0.1", "--port", str(port)]
-        return Member(role, port, spawn(command, log=log, env={"PERDURE_LOG_FORMAT": "json"}, cwd=REPOSITORY), log)
+        return Member(role, port, spawn(command, log=log, env=self.env, cwd=REPOSITORY), log)
 
     def _balance(self) -> None:
         self.balancer.ports = [member.port for member in self.members.get("ingress", []) if member.port is not None]

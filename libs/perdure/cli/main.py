@@ -77,10 +77,67 @@ def restore(copy: Path, **flags: str | None) -> None:
     sys.exit(run_restore(copy, _given(flags)))
 
 
+def _of_a_suite(command: F) -> F:
+    """Add the flag that says which suite is meant."""
+    return click.option("--node", default="http://127.0.0.1:5122", metavar="URL", help="The node port.  [default: http://127.0.0.1:5122]")(
+        command
+    )
+
+
+def _within(seconds: int) -> Callable[[F], F]:
+    """Add the flag that says how long to wait."""
+    return click.option("--within", type=float, default=seconds, metavar="SECONDS", help=f"How long to wait.  [default: {seconds}]")
+
+
+@commands.command()
+@_of_a_suite
+def status(node: str) -> None:
+    """Print the processes of a running suite, its partitions, their owners, and how far behind they are.
+
+    Exits with 0 where it does all its work, 1 where not (it says why), 2 where the node port does not answer.
+    """
+    from perdure.cli.node import run_status
+
+    sys.exit(run_status(node))
+
+
+@commands.command()
+@click.argument("process")
+@_within(60)
+@_of_a_suite
+def drain(process: str, within: float, node: str) -> None:
+    """Take from PROCESS all that it does, before it is stopped: partitions go to other invokers, clients to other processes.
+
+    Exits with 0 once it has nothing under way, 1 where that takes longer, 2 where it is refused. It does nothing any more until it is
+    started again.
+    """
+    from perdure.cli.node import run_drain
+
+    sys.exit(run_drain(node, process, within))
+
+
+@commands.command()
+@click.argument("partition", type=int)
+@click.argument("process", required=False)
+@click.option("--back", is_flag=True, help="Let the partition go where the invokers would put it.")
+@_within(30)
+@_of_a_suite
+def move(partition: int, process: str | None, back: bool, within: float, node: str) -> None:
+    """Move PARTITION to the invoker PROCESS, where it stays as long as that lives.
+
+    Exits with 0 once it is there, 1 where that takes longer, 2 where it is refused.
+    """
+    from perdure.cli.node import run_move
+
+    if back == (process is not None):
+        raise click.UsageError("say either to which PROCESS, or --back")
+    sys.exit(run_move(node, partition, process or "", within))
+
+
 @commands.command()
 @click.argument("level", type=click.Choice(["debug", "info", "warning", "error"]))
 @click.option("--role", default="", metavar="ROLE", help="Only processes of this role: ingress, admin, sql, nodectl or invoker.")
-@click.option("--node", default="http://127.0.0.1:5122", metavar="URL", help="The node port.  [default: http://127.0.0.1:5122]")
+@_of_a_suite
 def log_level(level: str, role: str, node: str) -> None:
     """Let the running processes print from LEVEL on, until they end."""
     from perdure.cli.node import run_log_level

@@ -1,51 +1,200 @@
-"""Sub-commands that ask the node port of a running suite."""
+"""Sub-commands that ask the node port of a running suite, and operate it through that."""
 
 import http.client
+import os
 import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
-DONE, FAILED = 0, 2
+DONE, NOT_YET, FAILED = 0, 1, 2
 """Exit statuses."""
 
 ANSWER_S_MAX: Final = 10.0
+LOOK_S: Final = 0.2
+"""How often it is looked whether something is done."""
+
+TOKEN: Final = "PERDURE_AUTH_TOKEN"  # noqa: S105  # the name of a variable
+
+
+class _NodeFailed(Exception):
+    """The node port cannot be reached, or refuses."""
+
+
+class _Named(msgspec.Struct):
+    role: str
+    process_id: str
+
+
+class _LevelSet(msgspec.Struct):
+    level: str
+    processes: list[_Named]
 
 
 class _Process(msgspec.Struct):
     role: str
     process_id: str
+    version: str
+    address: str
+    age: str
+    state: str
+    because: str
+    partitions: list[int]
+    open: int
 
 
-class _Told(msgspec.Struct):
-    level: str
+class _Partition(msgspec.Struct):
+    partition: int
+    owner: str
+    epoch: int
+    lag_ms: int | None
+    moved_to: str
+
+
+class _Status(msgspec.Struct):
+    cluster_name: str
+    status: str
+    reasons: list[str]
     processes: list[_Process]
+    partitions: list[_Partition]
 
 
 def run_log_level(node_url: str, level: str, role: str) -> int:
     """Change the level of the processes of a role (all if it is empty), and print which they are; return the exit status."""
+    return _reported(lambda: _set_log_level(_Node(node_url), level, role))
+
+
+def run_status(node_url: str) -> int:
+    """Print processes and partitions; return the exit status, `NOT_YET` where the suite does not do all its work."""
+    return _reported(lambda: _print_status(_Node(node_url).status()))
+
+
+def run_drain(node_url: str, process_id: str, within_s: float) -> int:
+    """Drain a process, and wait until it has nothing under way; return the exit status, `NOT_YET` where that takes longer."""
+    return _reported(lambda: _drain(_Node(node_url), process_id, within_s))
+
+
+def run_move(node_url: str, partition: int, process_id: str, within_s: float) -> int:
+    """Move a partition to an invoker, or with an empty id wherever the invokers put it; return the exit status as `run_drain` does."""
+    return _reported(lambda: _move(_Node(node_url), partition, process_id, within_s))
+
+
+def _reported(command: Callable[[], int]) -> int:
     try:
-        status, body = _put(node_url, "/log-level?" + urlencode({"level": level, "role": role}))
-    except (OSError, ValueError, http.client.HTTPException) as error:
-        print(f"perdure: {node_url}: {error}; --node names the node port of a running suite", file=sys.stderr)
+        return command()
+    except _NodeFailed as error:
+        print(f"perdure: {error}", file=sys.stderr)
         return FAILED
-    if status != 200:
-        print(f"perdure: {body.decode(errors='replace').strip()}", file=sys.stderr)
-        return FAILED
-    told = msgspec.json.decode(body, type=_Told)
+
+
+def _set_log_level(node: "_Node", level: str, role: str) -> int:
+    told = msgspec.json.decode(node.ask("PUT", "/log-level", level=level, role=role), type=_LevelSet)
     for process in told.processes:
         print(f"{process.role}  {process.process_id}  {told.level}")
     return DONE
 
 
-def _put(node_url: str, target: str) -> tuple[int, bytes]:
-    url = urlsplit(node_url if "://" in node_url else f"http://{node_url}")
-    kind = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
-    connection = kind(url.hostname or "", url.port, timeout=ANSWER_S_MAX)
-    try:
-        connection.request("PUT", target, headers={"content-length": "0"})
-        response = connection.getresponse()
-        return response.status, response.read()
-    finally:
-        connection.close()
+def _print_status(status: _Status) -> int:
+    print(f"{status.cluster_name}: {status.status}")
+    for reason in status.reasons:
+        print(f"  {reason}")
+    print()
+    _print_table(
+        ("ROLE", "PROCESS", "STATE", "VERSION", "AGE", "ADDRESS", "PARTITIONS", "OPEN"),
+        (
+            (each.role, each.process_id, each.state, each.version, each.age, each.address or "-", len(each.partitions), each.open)
+            for each in status.processes
+        ),
+    )
+    print()
+    _print_table(
+        ("PARTITION", "OWNER", "EPOCH", "LAG", "MOVED TO"),
+        (
+            (each.partition, each.owner or "-", each.epoch, "?" if each.lag_ms is None else f"{each.lag_ms} ms", each.moved_to or "-")
+            for each in status.partitions
+        ),
+    )
+    return NOT_YET if status.reasons else DONE
+
+
+def _print_table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    lines = [titles, *(tuple(map(str, row)) for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def _drain(node: "_Node", process_id: str, within_s: float) -> int:
+    node.ask("PUT", "/drain", process=process_id)
+
+    def left() -> str:
+        process = next((each for each in node.status().processes if each.process_id == process_id), None)
+        if process is None or process.state == "drained":
+            return ""
+        return f"{process_id} still has {len(process.partitions)} partitions, and {process.open} calls, clients or attempts under way"
+
+    return _wait(left, within_s, f"{process_id} has nothing under way: it may be stopped")
+
+
+def _move(node: "_Node", partition: int, process_id: str, within_s: float) -> int:
+    node.ask("PUT", "/move", partition=str(partition), process=process_id)
+
+    def left() -> str:
+        owner = next((each.owner for each in node.status().partitions if each.partition == partition), "")
+        return "" if process_id in ("", owner) else f"partition {partition} is still at {owner or 'nobody'}"
+
+    return _wait(left, within_s, f"partition {partition} is at {process_id or 'whom the invokers choose'}")
+
+
+def _wait(left: Callable[[], str], within_s: float, done: str) -> int:
+    """Wait until nothing is left to be done, and say how it ended."""
+    deadline_s = time.monotonic() + within_s
+    while what := left():
+        if time.monotonic() > deadline_s:
+            print(f"perdure: {what}; it goes on", file=sys.stderr)
+            return NOT_YET
+        time.sleep(LOOK_S)
+    print(done)
+    return DONE
+
+
+class _Node:
+    """The node port at a URL; a scheme may be left out."""
+
+    def __init__(self, url: str) -> None:
+        self._named = url
+        self._url = urlsplit(url if "://" in url else f"http://{url}")
+
+    def status(self) -> _Status:
+        return msgspec.json.decode(self.ask("GET", "/status"), type=_Status)
+
+    def ask(self, method: str, path: str, **parameters: str) -> bytes:
+        """Return the body of the answer.
+
+        Raises:
+            _NodeFailed: There is none, or it is a refusal.
+        """
+        target = f"{path}?{urlencode(parameters)}" if parameters else path
+        try:
+            status, body = self._ask(method, target)
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            raise _NodeFailed(f"{self._named}: {error}; --node names the node port of a running suite") from None
+        if status == 401:
+            raise _NodeFailed(f"the node port asks for a token, and {TOKEN} is not set to it")
+        if status != 200:
+            raise _NodeFailed(body.decode(errors="replace").strip())
+        return body
+
+    def _ask(self, method: str, target: str) -> tuple[int, bytes]:
+        kind = http.client.HTTPSConnection if self._url.scheme == "https" else http.client.HTTPConnection
+        connection = kind(self._url.hostname or "", self._url.port, timeout=ANSWER_S_MAX)
+        token = os.environ.get(TOKEN, "")
+        try:
+            connection.request(method, target, headers={"content-length": "0"} | ({"authorization": f"Bearer {token}"} if token else {}))
+            response = connection.getresponse()
+            return response.status, response.read()
+        finally:
+            connection.close()

@@ -1,0 +1,188 @@
+"""Operators at the node port: they see the suite, move partitions, and drain processes before they stop them; no caller notices."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import grpc
+import httpx
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from perdure.store.embedded.lock import WriteLock
+from tests.e2e.endpoint import Endpoint
+from tests.e2e.fleet import Fleet, Member, running
+from tests.e2e.processes import REPOSITORY, eventually
+from tests.e2e.steady_load import SteadyLoad
+
+pytestmark = pytest.mark.timeout(300)
+CALLS_BETWEEN = 200
+DONE, NOT_YET, FAILED = 0, 1, 2
+ALL = list(range(24))
+
+
+class Operator:
+    """The `perdure` command at the last node port of a fleet."""
+
+    def __init__(self, fleet: Fleet, token: str = "") -> None:
+        self.url = f"http://127.0.0.1:{fleet.members['nodectl'][-1].port}"
+        self._env = os.environ | {"PERDURE_AUTH_TOKEN": token}
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [REPOSITORY / ".venv/bin/perdure", *arguments, "--node", self.url]
+        return subprocess.run(command, env=self._env, capture_output=True, text=True, timeout=90, check=False)
+
+    def does(self, *arguments: str) -> None:
+        """Run a command that must succeed."""
+        ended = self.run(*arguments)
+        assert ended.returncode == DONE, ended.stdout + ended.stderr
+
+    def status(self) -> dict[str, Any]:
+        return dict(httpx.get(f"{self.url}/status").json())
+
+    def partition(self, number: int) -> dict[str, Any]:
+        return dict(self.status()["partitions"][number])
+
+    def partitions(self, process_id: str) -> list[int]:
+        return next(list(each["partitions"]) for each in self.status()["processes"] if each["process_id"] == process_id)
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory, endpoint: Endpoint) -> Iterator[Fleet]:
+    for fleet in running(tmp_path_factory.mktemp("operations") / "fleet", nodectl=1, admin=1, sql=1, invoker=2, ingress=2):
+        fleet.register(endpoint.url)
+        eventually(lambda fleet=fleet: httpx.get(Operator(fleet).url + "/ready").status_code == 200, "the suite is ready")
+        yield fleet
+
+
+@pytest.fixture
+def operator(fleet: Fleet) -> Operator:
+    return Operator(fleet)
+
+
+def test_the_status_names_every_process_and_the_owner_of_every_partition(fleet: Fleet, operator: Operator) -> None:
+    shown = operator.run("status")
+    assert shown.returncode == DONE, shown.stdout + shown.stderr
+    rows = [line.split() for line in shown.stdout.splitlines()]
+    for member in (each for members in fleet.members.values() for each in members):
+        assert [member.role, member.process_id, "ready"] in [row[:3] for row in rows]
+    invokers = {member.process_id for member in fleet.members["invoker"]}
+    owners = {row[0]: row[1] for row in rows if row[1:2] and row[1] in invokers and row[0].isdigit()}
+    assert sorted(map(int, owners)) == ALL
+    assert set(owners.values()) == invokers
+
+
+def test_partitions_move_to_where_an_operator_wants_them_and_back_and_no_call_fails(fleet: Fleet, operator: Operator, tag: str) -> None:
+    first, second = (member.process_id for member in fleet.members["invoker"])
+    of_first, of_second = operator.partitions(first), operator.partitions(second)
+    with SteadyLoad(fleet, tag) as load:
+        for partition in of_first[:3]:
+            operator.does("move", str(partition), second)
+        load.wait_for_more(CALLS_BETWEEN)
+        assert operator.partitions(second) == sorted([*of_second, *of_first[:3]])
+        assert operator.partition(of_first[0])["moved_to"] == second
+        for partition in of_first[:3]:
+            operator.does("move", str(partition), "--back")
+        eventually(lambda: operator.partitions(first) == of_first, "the first invoker has its partitions again")
+        load.wait_for_more(CALLS_BETWEEN)
+    assert load.failures == []
+
+
+def test_a_moved_partition_goes_elsewhere_when_its_invoker_stops(fleet: Fleet, operator: Operator) -> None:
+    (newcomer,) = fleet.start("invoker")
+    partition = operator.partitions(fleet.members["invoker"][0].process_id)[0]
+    operator.does("move", str(partition), newcomer.process_id)
+    fleet.stop(newcomer)
+    eventually(lambda: operator.partition(partition)["owner"] not in ("", newcomer.process_id), "the partition has another owner")
+    assert operator.partition(partition)["moved_to"] == ""
+
+
+def test_a_drained_process_may_be_stopped_and_no_call_fails(fleet: Fleet, operator: Operator, tag: str) -> None:
+    (invoker,), (ingress,) = fleet.start("invoker"), fleet.start("ingress")
+    with SteadyLoad(fleet, tag) as load:
+        operator.does("drain", invoker.process_id)
+        assert operator.partitions(invoker.process_id) == []
+        load.wait_for_more(CALLS_BETWEEN)
+        assert operator.partitions(invoker.process_id) == []
+        fleet.balancer.ports.remove(ingress.port or 0)
+        operator.does("drain", ingress.process_id)
+        for member in (invoker, ingress):
+            assert state_of(operator, member) == "drained"
+            fleet.stop(member)
+        load.wait_for_more(CALLS_BETWEEN)
+    assert load.failures == []
+
+
+def state_of(operator: Operator, member: Member) -> str:
+    return next(str(each["state"]) for each in operator.status()["processes"] if each["process_id"] == member.process_id)
+
+
+def test_a_drained_process_is_not_ready_and_asks_its_clients_to_leave(fleet: Fleet, operator: Operator) -> None:
+    (ingress,) = fleet.start("ingress")
+    with httpx.Client(base_url=f"http://127.0.0.1:{ingress.port}") as client:
+        assert "connection" not in client.get("/restate/health").headers
+        operator.does("drain", ingress.process_id)
+        eventually(lambda: client.get("/restate/health").headers.get("connection") == "close", "the client is asked to leave")
+    health = httpx.get(f"{operator.url}/health").json()
+    told = next(each for each in health["processes"] if each["process_id"] == ingress.process_id)
+    assert (told["is_ready"], told["because"], told["is_draining"]) == (False, "draining", True)
+    assert health["status"] == "Alive"
+    fleet.stop(ingress)
+
+
+def test_what_cannot_be_done_is_refused_in_words(fleet: Fleet, operator: Operator) -> None:
+    ingress = fleet.members["ingress"][0].process_id
+    for arguments, words in {
+        ("drain", "nobody-1"): "no process 'nobody-1' is alive; `perdure status` lists those that are",
+        ("move", "24", fleet.members["invoker"][0].process_id): "partition is a number from 0 to 23",
+        ("move", "3", ingress): f"{ingress} is no invoker: only invokers own partitions",
+    }.items():
+        refused = operator.run(*arguments)
+        assert (refused.returncode, refused.stderr) == (FAILED, f"perdure: {words}\n")
+    assert operator.run("move", "3").returncode == FAILED
+
+
+def test_the_last_invoker_is_not_drained(fleet: Fleet, operator: Operator) -> None:
+    first, second = fleet.members["invoker"]
+    operator.does("drain", first.process_id)
+    refused = operator.run("drain", second.process_id)
+    assert (refused.returncode, "start another one first" in refused.stderr) == (FAILED, True)
+    refused = operator.run("move", "0", first.process_id)
+    assert (refused.returncode, "it takes no partitions" in refused.stderr) == (FAILED, True)
+    fleet.replace(first)
+    assert operator.run("status").returncode == DONE
+
+
+def test_operations_want_the_token_where_one_is_set_and_reading_does_not(fleet: Fleet) -> None:
+    fleet.env["PERDURE_AUTH_TOKEN"] = "secret"
+    (guarded,) = fleet.start("nodectl")
+    stranger, operator = Operator(fleet), Operator(fleet, "secret")
+    process = fleet.members["invoker"][0].process_id
+    for arguments in (("drain", process), ("move", "0", process), ("log-level", "info")):
+        refused = stranger.run(*arguments)
+        assert (refused.returncode, "PERDURE_AUTH_TOKEN" in refused.stderr) == (FAILED, True)
+    assert httpx.put(f"{stranger.url}/drain", headers={"authorization": "Bearer secre"}).headers["www-authenticate"] == "Bearer"
+    eventually(lambda: stranger.run("status").returncode == DONE, "the newcomer has heard of all")
+    operator.does("log-level", "info")
+    operator.does("move", "0", process)
+    del fleet.env["PERDURE_AUTH_TOKEN"]
+    fleet.stop(guarded)
+
+
+def test_the_suite_is_not_ready_while_partitions_do_not_get_on(fleet: Fleet, operator: Operator) -> None:
+    def reasons() -> str:
+        return str(httpx.get(f"{operator.url}/ready").json()["reasons"])
+
+    with ThreadPoolExecutor(1) as pool:
+        with WriteLock(str(fleet.base_dir / "data/perdure.db")):
+            call = pool.submit(fleet.result, "/Greeter/greet", "Ada")
+            eventually(lambda: "partitions that do not get on" in reasons(), "it is noticed", limit_s=30)
+            assert httpx.get(f"{operator.url}/ready").status_code == 503
+            assert operator.run("status").returncode == NOT_YET
+            with grpc.insecure_channel(operator.url.removeprefix("http://")) as channel:
+                answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=20)
+                assert answer.status == health_pb2.HealthCheckResponse.NOT_SERVING
+        assert call.result(30) == "Hello Ada"
+    eventually(lambda: reasons() == "[]", "it gets on")
