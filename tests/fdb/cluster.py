@@ -53,6 +53,9 @@ EVERY_FAULT = (
     Fault("commit", errors.CLUSTER_VERSION_CHANGED, is_applied=True),
 )
 
+UNNOTICED_FAULTS = tuple(fault for fault in EVERY_FAULT if not fault.is_applied)
+"""Those that leave no trace, so that a transaction which is not idempotent may meet them."""
+
 
 class Cluster:
     """Data that any number of threads share.

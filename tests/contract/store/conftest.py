@@ -12,7 +12,7 @@ from perdure.store.fdb.store import FdbStore
 from perdure.store.opening import open_store
 from tests.contract.store.places import Place
 from tests.fdb.binding import Binding
-from tests.fdb.cluster import Cluster
+from tests.fdb.cluster import UNNOTICED_FAULTS, Cluster
 
 CLUSTER_FILE = os.environ.get("PERDURE_FDB_CLUSTER_FILE", "")
 FAULTS = StoreFaults(conflict=0.1, delay_s_max=0.0002)
@@ -24,7 +24,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
         shared = SimStore(random=random.Random(7), faults=FAULTS)
         yield Place("sim", lambda: shared.client("test"))
     elif request.param == "fdb-simulated":
-        binding = Binding(Cluster(seed=7, fault_rate=0.02))
+        binding = Binding(Cluster(seed=7, fault_rate=0.02, faults=UNNOTICED_FAULTS))
         yield Place("fdb-simulated", lambda: FdbStore(binding, binding.open("")))
     elif request.param == "embedded":
         path = str(tmp_path / "perdure.db")

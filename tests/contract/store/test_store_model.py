@@ -16,7 +16,7 @@ from perdure.store.fdb.store import FdbStore
 from perdure.store.interface import ReadTransaction, Store, Transaction
 from perdure.store.opening import open_store
 from tests.fdb.binding import Binding
-from tests.fdb.cluster import Cluster
+from tests.fdb.cluster import UNNOTICED_FAULTS, Cluster
 
 Data = dict[bytes, bytes]
 Operation = tuple[str, bytes, bytes, int]
@@ -102,7 +102,7 @@ def a_store(kind: str) -> Iterator[Callable[[], Store]]:
         yield lambda: shared.client("test")
         return
     if kind == "fdb-simulated":
-        binding = Binding(Cluster(seed=1, fault_rate=0.05))
+        binding = Binding(Cluster(seed=1, fault_rate=0.05, faults=UNNOTICED_FAULTS))
         yield lambda: FdbStore(binding, binding.open(""))
         return
     with tempfile.TemporaryDirectory() as directory:
