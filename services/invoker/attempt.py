@@ -27,6 +27,8 @@ from services.invoker.plan import Outcome, PinnedState, Plan
 
 DRAIN_S_MAX: Final = 5.0
 """How long a deployment may take to end its response after its last frame."""
+ITEMS_PER_EVENT_MAX: Final = 500
+"""More commands that arrive at once are several events: one event is never split over commits."""
 
 _BUILT_IN: Final = "dev.restate."
 _DOC_CODES: Final = {413: "RT0019", 415: "RT0015", 429: "RT0023", 502: "RT0010", 503: "RT0023", 504: "RT0010"}
@@ -281,7 +283,10 @@ class Attempt:
         if items:
             if self._committing_since_s is None:
                 self._committing_since_s = self._last_activity_s
-            self._host.feed(self, facts.AttemptProgressed(self.live.id, self.number, pin, items))
+            for start in range(0, len(items), ITEMS_PER_EVENT_MAX):
+                if not self.is_done:
+                    some = items[start : start + ITEMS_PER_EVENT_MAX]
+                    self._host.feed(self, facts.AttemptProgressed(self.live.id, self.number, pin, some))
         if terminal is not None and not self.is_done:
             self._finish(terminal, pin)
 

@@ -1,18 +1,21 @@
 """A sealed step as one transaction: leases checked, rows written, mail posted, the batch numbered."""
 
-from collections.abc import Iterable
-from typing import NamedTuple
+import functools
+from collections.abc import Callable, Iterator
+from typing import Final
 
 from perdure.base.errors import LeaseLost
-from perdure.base.limits import VALUE_BYTES_MAX
-from perdure.model.mail import Mail
-from perdure.model.mail import decode as decode_mail
-from perdure.model.mail import encode as encode_mail
-from perdure.store.chunks import clear_chunked, get_chunked, set_chunked
-from perdure.store.interface import ReadTransaction, Transaction
-from perdure.store.keyspace import Keyspace, PartitionKeys, range_of
+from perdure.base.limits import COMMIT_BYTES_MAX, TRANSACTION_BYTES_MAX
+from perdure.store.chunks import WHOLE_VALUE, clear_chunked, set_chunked
+from perdure.store.interface import Transaction
+from perdure.store.keyspace import Keyspace, range_of
+from services.invoker.ahead import Ahead
 from services.invoker.machine.step import Step
 from services.invoker.machine.view import Live
+from services.invoker.mail_rows import MailRow, rows_of_mail, write_mail
+
+_ROW_BYTES: Final = 250
+"""What a row adds to a transaction beside its value: FoundationDB counts its key three times, once written and twice for conflicts."""
 
 
 class Batch:
@@ -35,6 +38,41 @@ class Batch:
         self.mail = rows_of_mail(step.mailed, keyspace, sequence.to_bytes(8, "big") + sender)
         has_rows = bool(step.writes or step.wide or step.cleared or self.mail)
         self._marker = keyspace.partition(min(step.touched)).batch if has_rows else None
+        self._ahead: Ahead | None = None
+        size_bytes = _size_of(step, self.mail)
+        if size_bytes > COMMIT_BYTES_MAX:
+            self._ahead = Ahead(number, keyspace, min(step.touched), self._take_out(size_bytes - TRANSACTION_BYTES_MAX, keyspace))
+
+    def _take_out(self, excess: int, keyspace: Keyspace) -> dict[bytes, bytes]:
+        """Take the largest values out of the batch until it has so many bytes less; return key -> value.
+
+        What may be taken: values whose readers and writers know of pieces, entries of journals, which are written once, and messages.
+        """
+        step = self.step
+        journals = tuple(keyspace.partition(number).journals for number in step.touched)
+        values = {key: value for key, value in step.wide.items() if value is not None}
+        values |= {key: value[len(WHOLE_VALUE) :] for key, value in step.writes.items() if value is not None and key.startswith(journals)}
+        values |= {row.body_key: row.message for row in self.mail}
+        cleared = tuple(step.cleared)
+        taken: dict[bytes, bytes] = {}
+        for key, value in sorted(values.items(), key=lambda row: len(row[1]), reverse=True):
+            if excess > 0 and not key.startswith(cleared):
+                excess -= len(value)
+                taken[key] = value
+                step.wide.pop(key, None)
+                step.writes.pop(key, None)
+        self.mail = [row.without_body() if row.body_key in taken else row for row in self.mail]
+        return taken
+
+    def ahead(self) -> Iterator[Callable[[Transaction], None]]:
+        """Yield what must have committed before `write`, in this order: nothing where one transaction takes the whole batch."""
+        if self._ahead is not None:
+            for part in self._ahead.parts():
+                yield functools.partial(self._write_ahead, self._ahead, part)
+
+    def _write_ahead(self, ahead: Ahead, part: list[tuple[bytes, bytes]], tr: Transaction) -> None:
+        if not self._is_written(tr):
+            ahead.write(tr, part)
 
     def write(self, tr: Transaction) -> None:
         """Write the batch, unless an earlier try of the same batch has committed.
@@ -42,15 +80,27 @@ class Batch:
         Raises:
             LeaseLost: Another owner's epoch is in the store; nothing is written.
         """
-        for key, expected in self.leases.items():
-            if tr.get(key) != expected:
-                raise LeaseLost(f"the lease at {key!r} is no longer ours")
+        if self._is_written(tr):
+            return
         if self._marker is not None:
-            if tr.get(self._marker) == self.number:
-                return
             tr.set(self._marker, self.number)
         _write_rows(tr, self.step)
         write_mail(tr, self.mail)
+        if self._ahead is not None:
+            self._ahead.finish(tr)
+
+    def _is_written(self, tr: Transaction) -> bool:
+        """Whether an earlier try has committed. That this is read lets a late try conflict with the one that did."""
+        for key, expected in self.leases.items():
+            if tr.get(key) != expected:
+                raise LeaseLost(f"the lease at {key!r} is no longer ours")
+        return self._marker is not None and tr.get(self._marker) == self.number
+
+
+def _size_of(step: Step, mail: list[MailRow]) -> int:
+    """Return about how many bytes a transaction of all these rows has, if not more."""
+    rows = len(step.writes) + len(step.wide) + len(mail)
+    return step.size_bytes + rows * _ROW_BYTES + sum(len(row.value) + len(row.body) for row in mail)
 
 
 def _write_rows(tr: Transaction, step: Step) -> None:
@@ -66,55 +116,3 @@ def _write_rows(tr: Transaction, step: Step) -> None:
             clear_chunked(tr, key)
         else:
             set_chunked(tr, key, value)
-
-
-class MailRow(NamedTuple):
-    """A message on its way into a mailbox; its body apart where it is too large for a row."""
-
-    prefix: bytes
-    suffix: bytes
-    value: bytes
-    body_key: bytes = b""
-    body: bytes = b""
-
-
-_INLINE = b"\x00"
-_APART = b"\x01"
-
-
-def rows_of_mail(mailed: Iterable[tuple[int, Mail]], keyspace: Keyspace, origin: bytes) -> list[MailRow]:
-    """Return messages for partitions as rows, in order; `origin` is told from that of all other transactions."""
-    return [
-        _row_of(keyspace.partition(partition), index.to_bytes(4, "big") + origin, mail) for index, (partition, mail) in enumerate(mailed)
-    ]
-
-
-def write_mail(tr: Transaction, rows: list[MailRow]) -> None:
-    """Post messages, behind those of all earlier commits."""
-    for row in rows:
-        if row.body:
-            set_chunked(tr, row.body_key, row.body, is_new=True)
-        tr.set_versionstamped_key(row.prefix, row.suffix, row.value)
-
-
-def _row_of(keys: PartitionKeys, suffix: bytes, mail: Mail) -> MailRow:
-    raw = encode_mail(mail)
-    if len(raw) < VALUE_BYTES_MAX:
-        return MailRow(keys.mail, suffix, _INLINE + raw)
-    body_key = keys.mail_body(suffix)
-    return MailRow(keys.mail, suffix, _APART + body_key, body_key, raw)
-
-
-def read_mail(tr: ReadTransaction, value: bytes) -> tuple[Mail, bytes]:
-    """Return the message of a mailbox row, and the key of its body if that is apart."""
-    if value[:1] == _INLINE:
-        return decode_mail(value[1:]), b""
-    raw = get_chunked(tr, value[1:])
-    assert raw is not None, "a message and its body are written and removed together"
-    return decode_mail(raw), value[1:]
-
-
-def mail_range(keys: PartitionKeys, after: bytes | None) -> tuple[bytes, bytes]:
-    """Return begin and end of the mail of a partition behind the row `after`."""
-    begin = keys.mail if after is None else after + b"\x00"
-    return begin, keys.mail_end

@@ -5,6 +5,7 @@ What several events need in one turn of the loop is read in one transaction.
 
 import asyncio
 from collections.abc import Callable
+from typing import Final
 
 import msgspec
 import structlog
@@ -20,6 +21,7 @@ from perdure.store.chunks import get_chunked, get_range_chunked
 from perdure.store.interface import ReadTransaction, Store
 from perdure.store.keyspace import PartitionKeys, range_of, unpack
 from perdure.store.ranges import scan
+from services.invoker.ahead import clear_left_over
 from services.invoker.machine.events import Event, MailReceived
 from services.invoker.machine.view import (
     CachedState,
@@ -30,6 +32,9 @@ from services.invoker.machine.view import (
     WaitingMutation,
 )
 from services.invoker.owner import OwnedPartition, Owner
+
+READS_MAX: Final = 200
+"""Look-ups, and as many preparations, that are read in one snapshot: FoundationDB keeps one for five seconds."""
 
 decode_record = msgspec.msgpack.Decoder(InvocationRecord).decode
 decode_entry = msgspec.msgpack.Decoder(StoredEntry).decode
@@ -115,8 +120,8 @@ class Loader:
             self._reading = None
 
     async def _read(self) -> None:
-        lookups, self._lookups = self._lookups, []
-        preparations, self._preparations = self._preparations, []
+        lookups, self._lookups = self._lookups[:READS_MAX], self._lookups[READS_MAX:]
+        preparations, self._preparations = self._preparations[:READS_MAX], self._preparations[READS_MAX:]
         try:
             found = await self._owner.store.read(lambda tr: _read_all(tr, lookups, preparations))
         except StoreError as error:
@@ -241,8 +246,13 @@ def _unpin(view: PartitionView, invocation_id: InvocationId) -> None:
 
 
 async def load_partition(store: Store, owned: OwnedPartition, horizon_ms: int) -> None:
-    """Read what an owner keeps in memory of a partition: unfinished invocations, counters, near timers."""
+    """Read what an owner keeps in memory of a partition: unfinished invocations, counters, near timers.
+
+    Raises:
+        StoreError: The store could not be read, or the partition has another owner by now.
+    """
     view = owned.view
+    await clear_left_over(store, view.keys, owned.lease_value)
     async for page in scan(store, *range_of(view.keys.live), is_chunked=True):
         for key, raw in page:
             invocation_id = InvocationId(last_part(key))

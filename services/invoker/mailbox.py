@@ -4,8 +4,8 @@ import asyncio
 
 from perdure.base.limits import SCAN_ROWS_MAX
 from perdure.store.interface import ReadTransaction
-from services.invoker.batch import mail_range, read_mail
 from services.invoker.machine.events import MailReceived
+from services.invoker.mail_rows import mail_range, read_mail
 from services.invoker.owner import OwnedPartition, Owner
 
 Rows = list[MailReceived]

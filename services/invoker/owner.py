@@ -14,7 +14,7 @@ import structlog
 from perdure.base.clock import Clock
 from perdure.base.errors import LeaseLost
 from perdure.base.ids import InvocationId, partition_of
-from perdure.base.limits import TRANSACTION_BYTES_MAX
+from perdure.base.limits import TRANSACTION_BYTES_MAX, TRANSACTION_ROWS_MAX
 from perdure.model.lease import Lease, encode_lease
 from perdure.model.mail import Mail
 from perdure.store.interface import Store
@@ -131,7 +131,7 @@ class Owner:
         while step.outbox:
             self._route(step, now_ms)
         self.wake(now_ms)
-        if step.size_bytes > TRANSACTION_BYTES_MAX:
+        if step.size_bytes > TRANSACTION_BYTES_MAX or len(step.writes) + len(step.dirty) > TRANSACTION_ROWS_MAX:
             self._seal()
 
     def _is_own_mail(self, owned: OwnedPartition, mail_key: bytes) -> bool:
@@ -268,6 +268,8 @@ class Owner:
         started = asyncio.get_running_loop().time()
         if step.touched:
             try:
+                for write_ahead in batch.ahead():
+                    await self.store.transact(write_ahead)
                 await self.store.transact(batch.write)
             except LeaseLost as error:
                 log.warning("lease_lost", reason=error.message, partitions=sorted(step.touched))

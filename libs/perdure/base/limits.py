@@ -12,7 +12,13 @@ VALUE_BYTES_MAX: Final = 90_000
 """Values above this are cut into chunks (FoundationDB refuses 100 kB). Source: architecture, The store."""
 
 TRANSACTION_BYTES_MAX: Final = 5_000_000
-"""A commit is split beyond this, never inside one event (FoundationDB refuses 10 MB)."""
+"""What gathers is committed beyond this, in values."""
+
+TRANSACTION_ROWS_MAX: Final = 6_000
+"""The same in rows and records, which weigh less than a kilobyte each beside their values."""
+
+COMMIT_BYTES_MAX: Final = 8_000_000
+"""Of a batch above this, values are written ahead in transactions of their own (FoundationDB refuses 10 MB with keys and conflicts)."""
 
 BUS_BODY_BYTES_MAX: Final = 512 * KIB
 """Bodies above this travel through the store as a blob: a NATS message holds 1 MiB by default, and a batch several commands."""

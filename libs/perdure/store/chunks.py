@@ -5,11 +5,16 @@ The first byte of what is stored says what it is:
     00 value                          a whole value, at its key
     01 count value                    the first piece, at its key; `count` (u32, big-endian) pieces follow it
     02 value                          piece n = 1.. of it, at key + n (tuple-packed, so that it sorts right behind its key)
+    03 count writing                  at its key; all of the value is in `count` pieces, at key + writing + n
+
+A value of the last form is written ahead: its pieces first, in as many transactions as they need, which nobody sees, and then its head.
+`writing` (16 bytes) tells its pieces from those of the value before, which is there until then.
 
 Only keys that are leaves, below which nothing else is kept, may hold such values.
 """
 
 import struct
+from collections.abc import Iterator
 from typing import Final
 
 from perdure.base.limits import VALUE_BYTES_MAX
@@ -20,18 +25,26 @@ Pairs = list[tuple[bytes, bytes]]
 WHOLE_VALUE: Final = b"\x00"
 """First byte of a value that is in one row; whoever knows that no larger one was there before may write it so himself."""
 _HEAD: Final = struct.Struct(">BI")
+_HEAD_OF_AHEAD: Final = struct.Struct(">BI16s")
+_AHEAD: Final = 3
 _PIECE: Final = b"\x02"
+_END: Final = b"\xff"
 _ROWS_MIN: Final = 16
 _PIECE_BYTES: Final = VALUE_BYTES_MAX - _HEAD.size
 
 
 def _pieces_of(key: bytes) -> tuple[bytes, bytes]:
-    return key + b"\x00", key + b"\xff"
+    return key + b"\x00", key + _END
 
 
 def _piece_key(key: bytes, number: int) -> bytes:
     size = (number.bit_length() + 7) // 8
     return key + bytes((0x14 + size,)) + number.to_bytes(size, "big")
+
+
+def ahead_of(key: bytes, writing: bytes) -> bytes:
+    """Prefix of the pieces that are written ahead for a key."""
+    return key + b"\x01" + writing.replace(b"\x00", b"\x00\xff") + b"\x00"
 
 
 def set_chunked(tr: Transaction, key: bytes, value: bytes, *, is_new: bool = False) -> None:
@@ -52,6 +65,28 @@ def set_chunked(tr: Transaction, key: bytes, value: bytes, *, is_new: bool = Fal
     tr.set(key, _HEAD.pack(1, len(starts)) + value[:_PIECE_BYTES])
     for number, start in enumerate(starts, 1):
         tr.set(_piece_key(key, number), _PIECE + value[start : start + _PIECE_BYTES])
+
+
+def pieces_ahead(key: bytes, writing: bytes, value: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the rows that hold a value before it is there."""
+    prefix = ahead_of(key, writing)
+    for number, start in enumerate(range(0, len(value), _PIECE_BYTES), 1):
+        yield _piece_key(prefix, number), _PIECE + value[start : start + _PIECE_BYTES]
+
+
+def set_written_ahead(tr: Transaction, key: bytes, writing: bytes, size: int) -> None:
+    """Let a value of `size` bytes be there whose pieces were written before, in place of the one that was."""
+    begin, end = _pieces_of(key)
+    prefix = ahead_of(key, writing)
+    tr.clear_range(begin, prefix)
+    tr.clear_range(prefix + _END, end)
+    tr.set(key, _HEAD_OF_AHEAD.pack(_AHEAD, -(-size // _PIECE_BYTES), writing))
+
+
+def clear_ahead(tr: Transaction, key: bytes, writing: bytes) -> None:
+    """Clear the pieces of a value that will never be there."""
+    prefix = ahead_of(key, writing)
+    tr.clear_range(prefix, prefix + _END)
 
 
 def get_chunked(tr: ReadTransaction, key: bytes) -> bytes | None:
@@ -90,7 +125,10 @@ def _complete(tr: ReadTransaction, key: bytes, stored: bytes, pieces: dict[bytes
     if stored[0] == WHOLE_VALUE[0]:
         return stored[1:]
     _, count = _HEAD.unpack_from(stored)
-    keys = [_piece_key(key, number) for number in range(1, count + 1)]
+    begin, first = key, stored[_HEAD.size :]
+    if stored[0] == _AHEAD:
+        begin, first = ahead_of(key, first), b""
+    keys = [_piece_key(begin, number) for number in range(1, count + 1)]
     if keys[-1] not in pieces:
-        pieces = dict(tr.get_range(*_pieces_of(key)))
-    return stored[_HEAD.size :] + b"".join([pieces[piece][1:] for piece in keys])
+        pieces = dict(tr.get_range(keys[0], begin + _END))
+    return first + b"".join([pieces[piece][1:] for piece in keys])

@@ -64,6 +64,7 @@ class PartitionKeys:
         """after all rows of the mailbox, whose keys go on with bytes that are no tuple"""
         self.mail_bodies = prefix + _text("mailbody")
         self.counts = prefix + _text("count")
+        self.writings = prefix + _text("writing")
 
     def unfinished(self, invocation_id: InvocationId) -> bytes:
         """id -> `InvocationRecord` of an invocation that has not ended: what an owner loads at takeover"""
@@ -132,6 +133,10 @@ class PartitionKeys:
     def mail_body(self, body_id: bytes) -> bytes:
         """id -> a message too large for its row in the mailbox; written and removed with it"""
         return self.mail_bodies + _bytes(body_id)
+
+    def writing(self, writing_id: bytes) -> bytes:
+        """id -> keys of values that are being written ahead; removed by the transaction that makes them be there"""
+        return self.writings + _bytes(writing_id)
 
     def operation(self, operation_id: bytes) -> bytes:
         """id -> an action on all invocations that match a filter, and how far it has come"""

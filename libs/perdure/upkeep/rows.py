@@ -16,10 +16,12 @@ from perdure.model.journal import Completion, CompletionType, Input, JournalEven
 from perdure.model.lease import decode_lease
 from perdure.model.mail import decode as decode_mail
 from perdure.model.promise import PromiseRecord
+from perdure.model.state import StateMutation
 from perdure.model.timer import TimerKind
+from perdure.store.chunks import ahead_of
 from perdure.store.keyspace import Keyspace, unpack
 from perdure.upkeep.findings import Damage, Finding
-from perdure.upkeep.pieces import Assembly, Incomplete
+from perdure.upkeep.pieces import Assembly, Incomplete, Stray
 
 Parts = tuple[Any, ...]  # Any: texts, numbers and bytes, as the kind of the key says
 _Take = Callable[[Parts, bytes], None]
@@ -30,6 +32,8 @@ _decode_record: Final = msgspec.msgpack.Decoder(InvocationRecord).decode
 _decode_entry: Final = msgspec.msgpack.Decoder(StoredEntry).decode
 _decode_event: Final = msgspec.msgpack.Decoder(JournalEvent).decode
 _decode_promise: Final = msgspec.msgpack.Decoder(PromiseRecord).decode
+_decode_mutation: Final = msgspec.msgpack.Decoder(StateMutation).decode
+_decode_keys: Final = msgspec.msgpack.Decoder(list[bytes]).decode
 _decode_any: Final = msgspec.msgpack.Decoder().decode
 
 
@@ -62,6 +66,8 @@ class PartitionRows:
         self._keys = keyspace.partition(number)
         self.findings: list[Finding] = []
         self._assembly = Assembly()
+        self._strays: list[Stray] = []
+        self._written_ahead: list[bytes] = []
         self._plain: dict[object, _Take] = {
             "lease": self._take_lease,
             "batch": self._take_batch,
@@ -79,6 +85,8 @@ class PartitionRows:
             "state": self._take_state,
             "promise": self._take_promise,
             "mailbody": self._take_mail_body,
+            "mutation": self._take_mutation,
+            "writing": self._take_writing,
         }
         self.unfinished: dict[InvocationId, InvocationRecord] = {}
         self.completed: dict[InvocationId, InvocationRecord] = {}
@@ -108,6 +116,10 @@ class PartitionRows:
     def finish(self) -> None:
         """Say that no row follows."""
         self._settle()
+        expected = (self._keys.mail_bodies, *self._written_ahead)  # bodies of messages are written ahead by other partitions
+        for stray in self._strays:
+            if not stray.key.startswith(expected):
+                self._report_incomplete(stray)
 
     # Rows.
 
@@ -121,6 +133,9 @@ class PartitionRows:
     def _chunked(self, take: _Take, key: bytes, stored: bytes) -> None:
         try:
             complete = self._assembly.take(key, stored)
+        except Stray as stray:
+            self._strays.append(stray)
+            return
         except Incomplete as error:
             self._report_incomplete(error)
             return
@@ -210,6 +225,13 @@ class PartitionRows:
     def _take_mail_body(self, parts: Parts, value: bytes) -> None:
         self.bodies.add(parts[1])
         decode_mail(value)
+
+    def _take_mutation(self, parts: Parts, value: bytes) -> None:
+        _, _service, _key, _sequence = parts
+        _decode_mutation(value)
+
+    def _take_writing(self, parts: Parts, value: bytes) -> None:
+        self._written_ahead += [ahead_of(key, parts[1]) for key in _decode_keys(value)]
 
     def report(self, damage: Damage, parts: Parts, message: str) -> None:
         """Note a finding at the row with these parts of its key."""

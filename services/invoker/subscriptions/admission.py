@@ -18,7 +18,7 @@ from perdure.model.subscription import Subscription
 from perdure.store.chunks import get_chunked
 from perdure.store.interface import ReadTransaction, Store, Transaction
 from perdure.store.keyspace import Keyspace
-from services.invoker.batch import mail_range, rows_of_mail, write_mail
+from services.invoker.mail_rows import mail_range, rows_of_mail, write_mail
 
 RECORDS_MAX: Final = 500
 """Records that one transaction admits."""

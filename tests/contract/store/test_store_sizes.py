@@ -5,7 +5,15 @@ import pytest
 from perdure.base.ids import ulid
 from perdure.base.limits import MIB, TRANSACTION_BYTES_MAX, VALUE_BYTES_MAX
 from perdure.store.blobs import ABANDONED_AFTER_MS, clear_abandoned, clear_blob, delete_blob, get_blob, put_blob
-from perdure.store.chunks import clear_chunked, get_chunked, get_range_chunked, set_chunked
+from perdure.store.chunks import (
+    clear_ahead,
+    clear_chunked,
+    get_chunked,
+    get_range_chunked,
+    pieces_ahead,
+    set_chunked,
+    set_written_ahead,
+)
 from perdure.store.interface import Store, Transaction
 from perdure.store.ranges import scan
 from tests.contract.store.places import Place
@@ -141,5 +149,45 @@ def test_blobs_that_nobody_fetched_for_a_day_are_deleted(place: Place) -> None:
         assert await get_blob(store, place.keys, recent) == b"on its way"
         await delete_blob(store, place.keys, recent)
         assert await store.read(lambda tr: tr.get_range(*everything_in(place))) == []
+
+
+@pytest.mark.parametrize("before", [None, b"small", body_of(MIB)], ids=["nothing", "small", "large"])
+def test_a_value_that_is_written_ahead_is_there_when_its_head_is_and_not_sooner(place: Place, before: bytes | None) -> None:
+    key, neighbour, size = place.root + b"a", place.root + b"b", 12 * MIB
+    rows = list(pieces_ahead(key, b"\x00w" * 8, body_of(size)))
+
+    async def write_ahead(store: Store) -> None:
+        for start in range(0, len(rows), 50):
+            await store.transact(lambda tr, start=start: [tr.set(*row) for row in rows[start : start + 50]])
+
+    async def scenario(store: Store) -> None:
+        if before is not None:
+            await store.transact(lambda tr: set_chunked(tr, key, before))
+        await store.transact(lambda tr: set_chunked(tr, neighbour, b"n"))
+        await write_ahead(store)
+        assert await store.read(lambda tr: get_chunked(tr, key)) == before
+        shown = [(key, before)] if before is not None else []
+        assert await store.read(lambda tr: get_range_chunked(tr, *everything_in(place), limit=2)) == [*shown, (neighbour, b"n")]
+        await store.transact(lambda tr: set_written_ahead(tr, key, b"\x00w" * 8, size))
+        assert await store.read(lambda tr: get_chunked(tr, key)) == body_of(size)
+        everything = [(key, body_of(size)), (neighbour, b"n")]
+        assert await store.read(lambda tr: get_range_chunked(tr, *everything_in(place))) == everything
+        assert await store.read(lambda tr: get_range_chunked(tr, *everything_in(place), limit=2, reverse=True)) == everything[::-1]
+        assert len(await store.read(lambda tr: tr.get_range(*everything_in(place)))) == len(rows) + 2
+        await store.transact(lambda tr: set_chunked(tr, key, b"small"))
+        assert len(await store.read(lambda tr: tr.get_range(*everything_in(place)))) == 2
+
+    place.run(scenario)
+
+
+def test_what_was_written_ahead_in_vain_is_cleared_and_nothing_else(place: Place) -> None:
+    key = place.root + b"a"
+
+    async def scenario(store: Store) -> None:
+        await store.transact(lambda tr: set_chunked(tr, key, body_of(MIB)))
+        rows = await store.read(lambda tr: tr.get_range(*everything_in(place)))
+        await store.transact(lambda tr: [tr.set(*row) for row in pieces_ahead(key, b"w" * 16, body_of(MIB))])
+        await store.transact(lambda tr: clear_ahead(tr, key, b"w" * 16))
+        assert await store.read(lambda tr: tr.get_range(*everything_in(place))) == rows
 
     place.run(scenario)

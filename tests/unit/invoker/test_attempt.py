@@ -15,7 +15,7 @@ from perdure.model.journal import AttemptError, Completion, CompletionType, Erro
 from perdure.model.result import InvocationIdResult, Success, Void
 from perdure.model.target import HandlerType, ServiceType
 from perdure.registry.options import ServerDefaults, effective_options
-from services.invoker.attempt import Attempt
+from services.invoker.attempt import ITEMS_PER_EVENT_MAX, Attempt
 from services.invoker.machine.events import AttemptEnded, AttemptProgressed, AttemptSuspended, CommandSent, Event
 from services.invoker.plan import Plan
 from tests.unit.invoker.builders import Machine
@@ -152,6 +152,31 @@ def test_an_output_and_an_end_are_fed_in_this_order() -> None:
     assert isinstance(ended, AttemptEnded)
     assert stage.host.closings == 1
     assert stage.client.has_ended
+
+
+def test_many_commands_that_arrive_at_once_are_several_events_in_their_order() -> None:
+    stage = Stage()
+    stage.answer(OUTPUT * (2 * ITEMS_PER_EVENT_MAX + 1) + END)
+    *progressed, ended = stage.host.fed
+    assert [len(event.items) for event in progressed if isinstance(event, AttemptProgressed)] == [
+        ITEMS_PER_EVENT_MAX,
+        ITEMS_PER_EVENT_MAX,
+        1,
+    ]
+    assert isinstance(ended, AttemptEnded)
+
+
+def test_what_arrives_behind_a_command_that_ends_the_attempt_does_not_count() -> None:
+    stage = Stage()
+    feed = stage.host.feed
+
+    def feed_and_stop(attempt: Attempt, event: Event) -> None:
+        feed(attempt, event)
+        attempt.abort()
+
+    stage.host.feed = feed_and_stop  # type: ignore[method-assign]
+    stage.answer(OUTPUT * (2 * ITEMS_PER_EVENT_MAX) + END)
+    assert len(stage.host.fed) == 1
 
 
 @pytest.mark.parametrize(

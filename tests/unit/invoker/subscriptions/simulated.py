@@ -18,7 +18,7 @@ from perdure.sim.loop import EPOCH_MS, SimRandom
 from perdure.sim.store import Commit, SimStore, StoreFaults
 from perdure.store.interface import Store, Transaction
 from perdure.store.keyspace import Keyspace, range_of
-from services.invoker.batch import mail_range
+from services.invoker.mail_rows import mail_range
 from services.invoker.subscriptions.admission import Admission, Arrival
 from services.invoker.subscriptions.mapping import Mapper
 from services.invoker.subscriptions.pump import Pump
