@@ -16,7 +16,7 @@ from perdure.store.keyspace import Keyspace
 from perdure.store.placements import read_placements
 from services.nodectl.config import NodectlConfig
 from services.nodectl.health import Health, health_of, reasons_against_ready
-from services.nodectl.lag import Mailboxes, Oldest, lags_of, read_oldest
+from services.nodectl.lag import LAG_MS_MAX, Mailboxes, Oldest, lags_of, read_oldest
 
 STORE_S_MAX: Final = 1.0
 """Whoever asks is answered also where the store does not."""
@@ -43,6 +43,12 @@ class ClusterView(msgspec.Struct, frozen=True):
     started_at_ms: int
     now_ms: int
     base_url: str = ""
+
+    def replay_status(self, partition: int) -> str:
+        """Return `starting` where a partition has no owner, `catching-up` where its work waits for too long, else `active`."""
+        if partition not in self.owners:
+            return "starting"
+        return "catching-up" if self.lags_ms.get(partition, 0) > LAG_MS_MAX else "active"
 
 
 class Stored(msgspec.Struct, frozen=True):

@@ -111,6 +111,7 @@ def test_provisioning_is_shown_and_then_refused(client: Client) -> None:
     [
         *[("restate.cluster_ctrl.ClusterCtrlSvc", name) for name in ("DescribeLog", "FindTail", "TrimLog", "CreatePartitionSnapshot")],
         *[("restate.cluster_ctrl.ClusterCtrlSvc", name) for name in ("SetClusterConfiguration", "SealChain", "MigrateMetadata")],
+        ("restate.node_ctl_svc.NodeCtlSvc", "TriggerCompaction"),
         *[("restate.metadata_proxy_svc.MetadataProxySvc", name) for name in ("Put", "Delete")],
     ],
 )

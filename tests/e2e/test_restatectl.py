@@ -3,6 +3,7 @@
 import itertools
 import json
 import subprocess
+from pathlib import Path
 from typing import Final
 
 import httpx
@@ -100,9 +101,27 @@ def test_metadata_documents_are_read_by_key(restatectl: Restatectl) -> None:
     assert restatectl.json("metadata", "get", "-k", "nothing") is None
 
 
-def test_metadata_cannot_be_written(restatectl: Restatectl) -> None:
-    refused = restatectl.run("metadata", "put", "-k", "nodes_config", "--doc", "{}", "--precondition", "none")
-    assert refused.returncode != 0
+def test_what_is_kept_in_another_form_says_where(restatectl: Restatectl) -> None:
+    refused = restatectl.run("metadata", "get", "-k", "schema_registry")
+    assert (refused.returncode, "`GET /deployments`" in refused.stderr) == (1, True)
+
+
+def test_metadata_cannot_be_written(restatectl: Restatectl, tmp_path: Path) -> None:
+    document = tmp_path / "document.json"
+    document.write_text("{}")
+    refused = restatectl.run("metadata", "put", "-k", "nodes_config", str(document))
+    assert (refused.returncode, "perdure move" in refused.stderr) == (1, True), refused.stdout + refused.stderr
+
+
+def test_leaders_are_shown_and_cannot_be_pinned(restatectl: Restatectl) -> None:
+    assert [words[:2] for words in restatectl.lines("partitions", "leadership", "show")][1:] == [[f"{n}", "N1"] for n in range(PARTITIONS)]
+    refused = restatectl.run("partitions", "leadership", "pin", "0", "--node", "N1")
+    assert (refused.returncode, "perdure move" in refused.stderr) == (1, True)
+
+
+def test_the_store_is_not_compacted_by_hand(restatectl: Restatectl) -> None:
+    refused = restatectl.run("storage", "compact")
+    assert (refused.returncode, "the store looks after itself" in refused.stdout) == (1, True)
 
 
 def test_a_suite_is_provisioned_from_its_start(restatectl: Restatectl) -> None:
@@ -114,6 +133,9 @@ def test_sql_reads_partitions_and_processes(restatectl: Restatectl) -> None:
     assert isinstance(rows, list)
     assert sorted(row["partition_id"] for row in rows) == list(range(PARTITIONS))
     assert all(row["owner"].startswith("invoker-") for row in rows)
+    assert restatectl.json("sql", "--json", "select max(lag_ms) < 10000 as gets_on from partition_state") == [{"gets_on": True}]
+    logs = restatectl.json("sql", "--json", "select count(*) as logs from logs_tail_segments join partitions using (log_id)")
+    assert logs == [{"logs": PARTITIONS}]
     roles = restatectl.json("sql", "--json", "select role from processes where is_ready order by role")
     assert roles == [{"role": role} for role in ("admin", "ingress", "invoker", "nodectl", "sql")]
 

@@ -15,6 +15,7 @@ from services.nodectl.rpc.proto import common_pb2 as common
 from services.nodectl.sql.running import ClusterQueries
 
 NAME: Final = "restate.cluster_ctrl.ClusterCtrlSvc"
+_REPLAY_STATUSES: Final = {"starting": ctrl.STARTING, "active": ctrl.ACTIVE, "catching-up": ctrl.CATCHING_UP}
 
 
 def cluster_methods(cluster: Cluster) -> Methods:
@@ -81,7 +82,7 @@ def _partition(view: ClusterView, number: int) -> ctrl.PartitionProcessorStatus:
         detailed_effective_mode=ctrl.DETAILED_LEADER if is_owned else ctrl.DETAILED_CANDIDATE,
         last_observed_leader_epoch=None if lease is None else common.LeaderEpoch(value=lease.epoch),
         last_observed_leader_node=common.NodeId(id=documents.NODE_ID, generation=documents.GENERATION) if is_owned else None,
-        replay_status=ctrl.ACTIVE if is_owned else ctrl.STARTING,
+        replay_status=_REPLAY_STATUSES[view.replay_status(number)],
         last_applied_schema_version=common.Version(value=view.health.schema_version & 0xFFFFFFFF),
     )
 

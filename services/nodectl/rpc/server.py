@@ -45,8 +45,11 @@ _FILES: Final = (
     *(era_common_pb2, era_node_ctrl_pb2, era_cluster_controller_pb2, era_worker_pb2),
 )
 _INSTEAD: Final = {
-    "CreatePartitionSnapshot": "; copy an embedded store with `perdure backup`",
-    "SetClusterConfiguration": "; settings are read at start",
+    "CreatePartitionSnapshot": "copy an embedded store with `perdure backup`, and FoundationDB with its own tools",
+    "SetClusterConfiguration": "settings are read at start",
+    "Put": "move a partition with `perdure move`, and drain a process with `perdure drain`",
+    "Delete": "move a partition with `perdure move`, and drain a process with `perdure drain`",
+    "TriggerCompaction": "the store looks after itself",
 }
 
 log = structlog.get_logger("perdure.nodectl")
@@ -105,8 +108,8 @@ class GrpcServer:
         elif name not in self._served.descriptors.service(service).methods:
             text = f"there is no method {path}; reflection lists those of {service}"
         else:
-            instead = _INSTEAD.get(name, "")
-            text = f"{name} means nothing here: partitions are kept in a store, without logs and metadata to change by hand{instead}"
+            instead = _INSTEAD.get(name, "`perdure status` shows partitions, their owners and how far behind they are")
+            text = f"{name} means nothing here, where partitions are kept in a store without logs and metadata of their own; {instead}"
         return CallFailed(Status.UNIMPLEMENTED, text)
 
     async def _reflect(self, service: str, call: ServerCall, receive: Receive, send: Send) -> None:

@@ -1,7 +1,7 @@
 """The tables that `restatectl sql` knows, and their rows out of the state of the suite. Pure. Source: shared/spec/nodectl.md, section 5.3.
 
-What the suite has not (logs with positions, replicas) is null, or a table without rows. `partition_state` says more than others do: `owner`
-is the process that owns a partition; `processes` is a table of our own.
+What the suite has not (positions in logs, replicas) is null, or a table without rows. `partition_state` says more than others do: `owner`
+is the process that owns a partition, `lag_ms` how long its oldest piece of work has been waiting; `processes` is a table of our own.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,7 +12,7 @@ import msgspec
 from perdure.query.table import Column, ColumnType, Snapshot, Table
 from perdure.query.wanted import Wanted
 from services.nodectl.cluster import ClusterView
-from services.nodectl.rpc.documents import GENERATION, NODE_ID, NODE_NAME, VERSION, key_range
+from services.nodectl.rpc.documents import GENERATION, NODE_ID, NODE_NAME, PROVIDER, REPLICATION, VERSION, key_range
 
 Row = dict[str, Any]  # a value per column, as JSON has it
 
@@ -57,7 +57,7 @@ TABLES: Final[dict[str, Table[Row]]] = {
             "partition_id:u32 plain_node_id gen_node_id target_mode effective_mode updated_at:ts leader_epoch:u64 leader"
             " applied_log_lsn:u64 last_record_applied_at:ts replay_status durable_log_lsn:u64 archived_log_lsn:u64 target_tail_lsn:u64"
             " applied_rule_book_version:u32 applied_schema_version:u32 enabled_features:text[] enabled_storage_features:text[]"
-            " broken_reason owner",
+            " broken_reason owner lag_ms:u64",
         ),
         _table(
             "partition_replica_set",
@@ -67,20 +67,32 @@ TABLES: Final[dict[str, Table[Row]]] = {
         _table("logs", _LOG_COLUMNS),
         _table("logs_tail_segments", _LOG_COLUMNS),
         _table("config", "plain_node_id gen_node_id key value"),
-        _table("loglet_workers", "log_id:u32 loglet_id plain_node_id"),
-        _table("bifrost_read_streams", "log_id:u32 plain_node_id"),
-        _table("processes", "role process_id address is_ready:bool because partitions:u32 started_at:ts software_version"),
+        _table(
+            "loglet_workers",
+            "plain_node_id gen_node_id loglet_id log_id:u32 segment_index:u32 local_tail:u32 is_sealed:bool trim_point:u32"
+            " known_global_tail:u32 sequencer is_active:bool staging_local_tail:u32 seal_enqueued:bool accepting_writes:bool"
+            " pending_seals:u32 pending_tail_waiters:u32 last_request_at:ts",
+        ),
+        _table(
+            "bifrost_read_streams",
+            "plain_node_id gen_node_id log_id:u32 loglet_id read_pointer:u64 end_lsn:u64 state safe_known_tail:u64 current_segment:u32"
+            " is_tailing:bool",
+        ),
+        _table("processes", "role process_id address is_ready:bool is_draining:bool because partitions:u32 started_at:ts software_version"),
     )
 }
 
 
 def rows_of(view: ClusterView, settings: Mapping[str, object]) -> dict[str, list[Row]]:
     """Return table -> its rows."""
+    logs = [_log(number) for number in range(view.partitions)]
     return {
         "nodes": [_node(view)],
         "partitions": [_partition(view, number) for number in range(view.partitions)],
         "partition_state": [_state(view, number) for number in range(view.partitions)],
         "partition_replica_set": [_replica(view, number) for number in range(view.partitions)],
+        "logs": logs,
+        "logs_tail_segments": logs,
         "config": [{**_ids(), "key": key, "value": _text(value)} for key, value in sorted(settings.items())],
         "processes": [
             {
@@ -88,6 +100,7 @@ def rows_of(view: ClusterView, settings: Mapping[str, object]) -> dict[str, list
                 "process_id": each.process_id,
                 "address": each.address or None,
                 "is_ready": each.is_ready,
+                "is_draining": each.is_draining,
                 "because": each.not_ready_because or None,
                 "partitions": len(each.partitions),
                 "started_at": each.started_at_ms,
@@ -114,6 +127,7 @@ def _node(view: ClusterView) -> Row:
         "name": NODE_NAME,
         "address": view.base_url,
         "ctrl_address": view.base_url,
+        "location": "",
         "has_admin_role": "admin" in roles,
         "has_worker_role": "worker" in roles,
         "has_metadata_server_role": False,
@@ -158,11 +172,26 @@ def _state(view: ClusterView, number: int) -> Row:
         "updated_at": view.now_ms,
         "leader_epoch": None if lease is None else lease.epoch,
         "leader": _FULL if is_owned else None,
-        "replay_status": "active" if is_owned else "starting",
+        "replay_status": view.replay_status(number),
         "applied_schema_version": view.health.schema_version & 0xFFFFFFFF,
         "enabled_features": [],
         "enabled_storage_features": [],
         "owner": view.owners.get(number),
+        "lag_ms": view.lags_ms.get(number),
+    }
+
+
+def _log(number: int) -> Row:
+    return {
+        "log_id": number,
+        "segment_index": 0,
+        "base_lsn": 1,
+        "kind": PROVIDER,
+        "loglet_id": f"{number}_0",
+        "sequencer": _FULL,
+        "replication": REPLICATION,
+        "nodeset": f"[{_PLAIN}]",
+        "logs_metadata_version": VERSION,
     }
 
 
