@@ -180,7 +180,7 @@ class Loader:
             entries = journals[live.id][: live.record.journal_length - len(live.tail)]
             owned.machine.journal_loaded(live, [stored.entry for stored in entries])
             if self._owner.tracer is not None:
-                self._owner.tracer.journal_loaded(live, entries, self._owner.clock.now_ms())
+                self._owner.tracer.journal_loaded(live, entries)
         target = live.record.target
         if target.key is not None:
             key = (target.service, target.key)

@@ -17,7 +17,7 @@ from services.invoker.plan import Outcome, Plan
 from services.invoker.spans import attributes_of_command, completion_id_of, error_of, name_of, name_of_signal
 
 RETOLD_MS: Final = 10_000
-"""An owner tells again of what was completed so short before it took over: the one before may have died with it untold."""
+"""An owner tells again of the end of the journal that it finds, so much of it: the one before may have died with that untold."""
 
 _NS: Final = 1_000_000
 
@@ -25,13 +25,15 @@ _NS: Final = 1_000_000
 class _Course:
     """What is known of an unfinished invocation: commands without completion, and completions that came before their command."""
 
-    __slots__ = ("completions", "has_begun", "lineage", "waiting")
+    __slots__ = ("completions", "first_entry", "has_begun", "lineage", "waiting")
 
     def __init__(self, lineage: Lineage) -> None:
         self.lineage = lineage
         self.waiting: dict[int, tuple[int, int, Command]] = {}
         """Completion id -> command index, time, command."""
         self.completions: dict[int, tuple[int, Result]] = {}
+        self.first_entry: int | None = None
+        """Where the part of the journal begins that was written here."""
         self.has_begun = False
         """An attempt was opened here, so all commands are known."""
 
@@ -104,6 +106,8 @@ class Tracer:
             course = self._course(one.live)
             if not course.lineage.context.is_sampled:
                 continue
+            if course.first_entry is None:
+                course.first_entry = one.entry_index
             what = one.what
             if isinstance(what, Completion):
                 self._complete(one.live, course, what, one.at_ms)
@@ -114,23 +118,25 @@ class Tracer:
             else:
                 self._begin(one.live, course, what, one.command_index, one.at_ms)
 
-    def journal_loaded(self, live: Live, entries: list[StoredEntry], now_ms: int) -> None:
+    def journal_loaded(self, live: Live, entries: list[StoredEntry]) -> None:
         """Take what earlier owners journaled; tell what the last one may not have told."""
         course = self._course(live)
         if course.has_begun or not course.lineage.context.is_sampled:
             return
+        found = entries[: course.first_entry]
+        retold_from_ms = found[-1].appended_at_ms - RETOLD_MS if found else 0
         command_index = 0
-        for entry_index, stored in enumerate(entries):
+        for entry_index, stored in enumerate(found):
             entry, at_ms = stored.entry, stored.appended_at_ms
-            is_recent = now_ms - at_ms < RETOLD_MS
-            if isinstance(entry, Completion):
+            is_recent = at_ms >= retold_from_ms
+            if isinstance(entry, Signal):
+                if is_recent:
+                    self._signal(live, course, entry, entry_index, at_ms)
+            elif isinstance(entry, Completion):
                 if is_recent:
                     self._complete(live, course, entry, at_ms)
                 else:
                     course.waiting.pop(entry.completion_id, None)
-            elif isinstance(entry, Signal):
-                if is_recent:
-                    self._signal(live, course, entry, entry_index, at_ms)
             else:
                 if is_recent or completion_id_of(entry) is not None:
                     self._begin(live, course, entry, command_index, at_ms)

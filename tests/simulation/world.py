@@ -10,6 +10,7 @@ import msgspec
 import structlog
 
 from perdure.model.deployment import Deployment, Handler, HandlerOptions, ProtocolMode, RetryPolicy, Service
+from perdure.process.tracing import Spans
 from perdure.registry.schema import Schema, schema_of
 from perdure.sim.cluster import SIMULATED, Cluster, Faults, Parts
 from perdure.sim.loop import VirtualLoop
@@ -99,8 +100,9 @@ def _deployment(name: str, mode: ProtocolMode, dice: random.Random) -> Deploymen
 class Run:
     """A case while it runs."""
 
-    def __init__(self, case: Case) -> None:
+    def __init__(self, case: Case, spans: Spans | None = None) -> None:
         self.case = case
+        self._spans = spans
         self.workload = case.workload()
         self.history = History(Keyspace(ROOT), PARTITIONS)
         self.cluster: Cluster | None = None
@@ -117,7 +119,7 @@ class Run:
         self.history.lifecycle.on_expired = cluster.deployments.steps.forget
         schema = FixedSchema(schema_for(self.workload, dice))
         for number in range(INVOKERS):
-            cluster.start(f"invoker-{number}", "invoker", lambda parts: run_invoker(parts, schema))
+            cluster.start(f"invoker-{number}", "invoker", lambda parts: run_invoker(parts, schema, self._spans))
         roles = {f"ingress-{number}": IngressRole(schema.current, PARTITIONS) for number in range(INGRESSES)}
         for slot, role in roles.items():
             cluster.start(slot, "ingress", role)
@@ -182,7 +184,7 @@ def damages(cluster: Cluster) -> list[str]:
     return found
 
 
-async def run_invoker(parts: Parts, schema: FixedSchema) -> None:
+async def run_invoker(parts: Parts, schema: FixedSchema, spans: Spans | None) -> None:
     """Run a real invoker on simulated parts, until the process is killed or stopped."""
     partition_count = await prepare(parts.store, Keyspace(ROOT), PARTITIONS)
     invoker = Invoker(
@@ -197,6 +199,7 @@ async def run_invoker(parts: Parts, schema: FixedSchema) -> None:
         peers=parts.peers,
         config=CONFIG,
         partition_count=partition_count,
+        spans=spans,
     )
     owner = invoker.owner
     parts.facts = lambda: (sorted(owner.partitions), {"stalled_ms": owner.stalled_ms(parts.clock.now_ms())})
@@ -214,11 +217,11 @@ async def run_invoker(parts: Parts, schema: FixedSchema) -> None:
         stop.cancel()
 
 
-def simulate(case: Case) -> Verdict:
-    """Run a case on a fresh virtual loop. A run that does not end is a verdict, too."""
+def simulate(case: Case, spans: Spans | None = None) -> Verdict:
+    """Run a case on a fresh virtual loop; `spans` takes what its invokers tell. A run that does not end is a verdict, too."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     loop = VirtualLoop(duration_max_s=DURATION_S_MAX)
-    run = Run(case)
+    run = Run(case, spans)
     error: Exception | None = None
     try:
         loop.run(run.go())
