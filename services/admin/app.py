@@ -10,6 +10,7 @@ from perdure.bus.messages import Heartbeat
 from perdure.deployments.discovery import discover
 from perdure.deployments.manifest import Discovered
 from perdure.deployments.opening import open_client
+from perdure.model.deployment import GoogleIdToken
 from perdure.process.access import is_loopback
 from perdure.process.certificate import HTTP_ALPN, certificate_of
 from perdure.process.config import load
@@ -52,7 +53,12 @@ async def serve(runtime: Runtime[AdminConfig]) -> None:
     client = open_client(config, runtime.clock)
 
     async def discover_endpoint(
-        url: str, *, additional_headers: Mapping[str, str], use_http_11: bool, assume_role_arn: str | None = None
+        url: str,
+        *,
+        additional_headers: Mapping[str, str],
+        use_http_11: bool,
+        assume_role_arn: str | None = None,
+        google_id_token: GoogleIdToken | None = None,
     ) -> Discovered:
         return await discover(
             client,
@@ -60,6 +66,7 @@ async def serve(runtime: Runtime[AdminConfig]) -> None:
             additional_headers=dict(additional_headers),
             use_http_11=use_http_11,
             assume_role_arn=assume_role_arn,
+            google_id_token=google_id_token,
             random=runtime.random,
         )
 

@@ -4,6 +4,8 @@ Source: shared/spec/admin.md, sections 1.3, 3.1 and 4.2.
 """
 
 import re
+from collections.abc import Mapping
+from ipaddress import ip_address, ip_network
 from typing import Annotated, Any, Final, Literal, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
@@ -13,7 +15,8 @@ from starlette.requests import Request
 from perdure.base.durations import InvalidDuration, parse_duration_ms
 from perdure.base.limits import MIB
 from perdure.deployments.aws_lambda.functions import parse_function_arn
-from perdure.model.deployment import RetryPolicy
+from perdure.deployments.google import HEADER as GOOGLE_HEADER
+from perdure.model.deployment import GoogleIdToken, RetryPolicy
 from perdure.registry.registrations import ServiceChanges
 from services.admin.errors import InvalidField, PlainError
 
@@ -27,6 +30,7 @@ _NO_UPDATE: Final = "data did not match any variant of untagged enum UpdateDeplo
 _HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _HEADER_VALUE: Final = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
 _URI: Final = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%|{}\"^`\\]+")
+_PRIVATE: Final = [ip_network(each) for each in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7", "fe80::/10")]
 _BYTE: Final = re.compile(r" \(byte (\d+)\)")
 
 
@@ -39,12 +43,30 @@ class _Registration(msgspec.Struct, frozen=True, kw_only=True):
     dry_run: bool = False
 
 
+class _GoogleAuth(msgspec.Struct, frozen=True):
+    audience: str | None = None
+    impersonate_service_account: str | None = None
+
+
+class _Auth(msgspec.Struct, frozen=True):
+    google: _GoogleAuth = msgspec.field(name="GoogleIdToken")
+
+
 class HttpRegistration(_Registration, frozen=True, kw_only=True):
     """The form of `POST /deployments` for an HTTP endpoint. `uri` has no trailing slash, header names are in lower case."""
 
     uri: str
     use_http_11: bool = False
-    auth: dict[str, Any] | None = None  # Any: only its presence counts so far
+    auth: _Auth | None = None
+
+    @property
+    def google_id_token(self) -> GoogleIdToken | None:
+        """What `auth` asks for; without an audience the token is for the endpoint, scheme and authority."""
+        if self.auth is None:
+            return None
+        parts, google = urlsplit(self.uri), self.auth.google
+        audience = f"{parts.scheme}://{parts.netloc}" if google.audience is None else google.audience
+        return GoogleIdToken(audience, google.impersonate_service_account)
 
 
 class LambdaRegistration(_Registration, frozen=True, kw_only=True):
@@ -128,7 +150,7 @@ async def read_registration(request: Request) -> HttpRegistration | LambdaRegist
 
     Raises:
         PlainError: No JSON, or neither form.
-        InvalidField: `uri` is not an absolute http or https URI.
+        InvalidField: `uri` is not an absolute http or https URI, or `auth` cannot be had there.
     """
     document = await read_json(request)
     try:
@@ -137,7 +159,10 @@ async def read_registration(request: Request) -> HttpRegistration | LambdaRegist
         registration = None
     if registration is not None and _URI.fullmatch(registration.uri):
         headers = _checked_headers(registration.additional_headers)
-        return msgspec.structs.replace(registration, uri=_checked_uri(registration.uri), additional_headers=headers)
+        registration = msgspec.structs.replace(registration, uri=_checked_uri(registration.uri), additional_headers=headers)
+        if registration.auth is not None:
+            check_google_auth(registration.uri, headers)
+        return registration
     try:
         function = msgspec.convert(document, LambdaRegistration)
     except msgspec.ValidationError:
@@ -176,6 +201,32 @@ def check_arn(arn: str) -> None:
         parse_function_arn(arn)
     except ValueError as error:
         raise InvalidField("arn", str(error)) from None
+
+
+def check_google_auth(uri: str, additional_headers: Mapping[str, str]) -> None:
+    """Check that a token of Google can go to an endpoint.
+
+    Raises:
+        InvalidField: It would go unencrypted through a public network, or an additional header stands in its place.
+    """
+    parts = urlsplit(uri)
+    if parts.scheme != "https" and not _is_near(parts.hostname or ""):
+        raise InvalidField("auth", f"An ID token goes to https addresses only, or to a loopback or private one, but {uri} is neither.")
+    if GOOGLE_HEADER in additional_headers:
+        raise InvalidField(
+            "additional_headers", f"{GOOGLE_HEADER} carries the ID token that `auth` asks for; send a fixed token in authorization."
+        )
+
+
+def _is_near(host: str) -> bool:
+    """Tell whether a host is this machine or in a private network, as its address says; names are not resolved."""
+    if host == "localhost":
+        return True
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return False
+    return address.is_loopback or any(address in network for network in _PRIVATE if network.version == address.version)
 
 
 def _checked_uri(uri: str) -> str:

@@ -12,6 +12,7 @@ from perdure.bus.interface import Bus
 from perdure.bus.messages import VERSION, SchemaChanged, encode
 from perdure.bus.subjects import Subjects
 from perdure.deployments.manifest import Discovered
+from perdure.model.deployment import GoogleIdToken
 from perdure.query.wire import Parameter
 from perdure.query.workers import QueryWorkers
 from perdure.registry.cache import SchemaCache
@@ -37,7 +38,13 @@ class Discover(Protocol):
     """
 
     async def __call__(
-        self, url: str, *, additional_headers: Mapping[str, str], use_http_11: bool, assume_role_arn: str | None = None
+        self,
+        url: str,
+        *,
+        additional_headers: Mapping[str, str],
+        use_http_11: bool,
+        assume_role_arn: str | None = None,
+        google_id_token: GoogleIdToken | None = None,
     ) -> Discovered: ...
 
 

@@ -18,7 +18,7 @@ from perdure.registry.registrations import (
 )
 from services.admin.bodies import HttpRegistration, LambdaRegistration, check_arn, read_flag, read_registration
 from services.admin.context import AdminContext, context_of
-from services.admin.errors import AddressTaken, AlreadyExists, NotFound, NotSupported, json_response
+from services.admin.errors import AddressTaken, AlreadyExists, NotFound, json_response
 from services.admin.paths import deployment_id_of
 from services.admin.routing import api_version, names_a_version
 from services.admin.usage import usage_of
@@ -68,8 +68,6 @@ async def register_deployment(request: Request) -> Response:
     context, body = context_of(request), await read_registration(request)
     if isinstance(body, LambdaRegistration):
         check_arn(body.arn)
-    elif body.auth is not None:
-        raise NotSupported("Authentication at a deployment (`auth`) is not supported yet")
     is_version_2 = api_version(request) == 2
     registration = await _register(context, body, is_version_2=is_version_2, names_a_version=names_a_version(request))
     is_of_seed = bool(registration.deployment.descriptor_set)
@@ -88,9 +86,9 @@ async def _register(
     context: AdminContext, body: HttpRegistration | LambdaRegistration, *, is_version_2: bool, names_a_version: bool
 ) -> Registration:
     if isinstance(body, HttpRegistration):
-        url, arn, role_arn, use_http_11 = body.uri, None, None, body.use_http_11
+        url, arn, role_arn, use_http_11, google = body.uri, None, None, body.use_http_11, body.google_id_token
     else:
-        url, arn, role_arn, use_http_11 = body.arn, body.arn, body.assume_role_arn, False
+        url, arn, role_arn, use_http_11, google = body.arn, body.arn, body.assume_role_arn, False, None
     schema = await context.schema()
     present = same_endpoint(schema, url, lambda_arn=arn)
     is_of_seed = present is not None and bool(present.descriptor_set)
@@ -98,7 +96,9 @@ async def _register(
     if present is not None and not is_forced:
         return unchanged(schema, present)
     headers = body.additional_headers or {}
-    found = await context.discover(url, additional_headers=headers, use_http_11=use_http_11, assume_role_arn=role_arn)
+    found = await context.discover(
+        url, additional_headers=headers, use_http_11=use_http_11, assume_role_arn=role_arn, google_id_token=google
+    )
     deployment = Deployment(
         id=context.new_deployment_id(),
         url=url,
@@ -114,6 +114,7 @@ async def _register(
         lambda_assume_role_arn=role_arn,
         lambda_compression=None if arn is None else found.lambda_compression,
         descriptor_set=found.descriptor_set,
+        google_id_token=google,
     )
     services = list(found.services)
     if body.dry_run:

@@ -71,12 +71,6 @@ class AddressTaken(AlreadyExists):
     hint = "Deployments are immutable: register new code at a new address, or repeat with `force` if nothing in flight depends on the old."
 
 
-class NotSupported(PerdureError):
-    """A documented request that this server cannot carry out yet."""
-
-    status = 501
-
-
 class MethodDeprecated(PerdureError):
     """Only an older API version takes this method."""
 

@@ -45,7 +45,7 @@ def _deployment_paths() -> Document:
                 "create_deployment",
                 "Register a deployment",
                 {"200": ("It was there", "Registration"), "201": ("It is new", "Registration")},
-                errors=("409", "500", "501"),
+                errors=("409", "500"),
                 body="RegisterDeployment",
             ),
         ),

@@ -22,7 +22,6 @@ _REASONS: Final = {
     "422": "The body is JSON, but not what is wanted",
     "425": "It is too early for the request",
     "500": "The request failed",
-    "501": "The request needs force, or something that this server does not do",
     "503": "Somebody whose answer the request needs does not answer now",
 }
 _PLAIN: Final = {"text/plain": {"schema": {"type": "string"}}}

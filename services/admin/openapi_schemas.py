@@ -38,6 +38,7 @@ _RETRY_POLICY: Final = _object(
     max_attempts=_optional(_NUMBER),
     on_max_attempts={"enum": ["Pause", "Kill"]},
 )
+_AUTH: Final = _object("GoogleIdToken", GoogleIdToken=_object(audience=_optional(_TEXT), impersonate_service_account=_optional(_TEXT)))
 _DEPLOYMENT: Final[dict[str, Document]] = {
     "id": _TEXT,
     "uri": _TEXT,
@@ -46,6 +47,7 @@ _DEPLOYMENT: Final[dict[str, Document]] = {
     "arn": _TEXT,
     "assume_role_arn": _TEXT,
     "compression": {"enum": ["Zstd"]},
+    "auth": _AUTH,
     "additional_headers": _TEXTS,
     "metadata": _TEXTS,
     "created_at": {"type": "string", "format": "date-time"},
@@ -86,7 +88,9 @@ SCHEMAS: Final[Document] = {
     "QueryResult": _object("rows", rows=_list({"type": "object"})),
     "QueryError": _object("message", message=_TEXT),
     "RegisterDeployment": {"anyOf": [_ref("RegisterHttpDeployment"), _ref("RegisterLambdaDeployment")]},
-    "RegisterHttpDeployment": _object("uri", uri={"type": "string", "format": "uri"}, use_http_11=_FLAG, **_REGISTRATION),
+    "RegisterHttpDeployment": _object(
+        "uri", uri={"type": "string", "format": "uri"}, use_http_11=_FLAG, auth=_optional(_AUTH), **_REGISTRATION
+    ),
     "RegisterLambdaDeployment": _object("arn", arn=_ARN, assume_role_arn=_optional(_TEXT), **_REGISTRATION),
     "UpdateDeployment": _object(
         uri=_optional({"type": "string", "format": "uri"}),

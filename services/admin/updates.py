@@ -10,7 +10,7 @@ from perdure.deployments.client import HTTP_1_1
 from perdure.model.deployment import Deployment, Service
 from perdure.registry.registrations import services_of
 from perdure.registry.updates import plan_update, update
-from services.admin.bodies import DeploymentUpdate, check_arn, read_deployment_update
+from services.admin.bodies import DeploymentUpdate, check_arn, check_google_auth, read_deployment_update
 from services.admin.context import AdminContext, context_of
 from services.admin.errors import MethodDeprecated, NotFound, OperationRefused, json_response
 from services.admin.paths import deployment_id_of
@@ -65,8 +65,15 @@ async def _discovered(context: AdminContext, present: Deployment, wanted: Deploy
     headers = present.additional_headers if wanted.additional_headers is None else wanted.additional_headers
     role_arn = None if arn is None else wanted.assume_role_arn or present.lambda_assume_role_arn
     keeps_http_11 = wanted.uri is None and wanted.use_http_11 is None and present.http_version == HTTP_1_1
+    google = present.google_id_token if arn is None else None
+    if google is not None:
+        check_google_auth(url, headers)
     found = await context.discover(
-        url, additional_headers=headers, use_http_11=arn is None and (wanted.use_http_11 or keeps_http_11), assume_role_arn=role_arn
+        url,
+        additional_headers=headers,
+        use_http_11=arn is None and (wanted.use_http_11 or keeps_http_11),
+        assume_role_arn=role_arn,
+        google_id_token=google,
     )
     endpoint = msgspec.structs.replace(
         present,
@@ -78,6 +85,7 @@ async def _discovered(context: AdminContext, present: Deployment, wanted: Deploy
         sdk_version=found.sdk_version,
         additional_headers=headers,
         lambda_arn=arn,
+        google_id_token=google,
         lambda_assume_role_arn=role_arn,
         lambda_compression=None if arn is None else found.lambda_compression,
         descriptor_set=found.descriptor_set if wanted.overwrite else present.descriptor_set,

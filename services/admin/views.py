@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, Final, cast
 
+import msgspec
+
 from perdure.base.durations import format_duration_ms
 from perdure.model.deployment import (
     Deployment,
@@ -79,6 +81,7 @@ def _deployment_view(deployment: Deployment) -> View:
             "uri": _shown_uri(deployment.url),
             "protocol_type": _PROTOCOL_TYPES[deployment.protocol_mode],
             "http_version": deployment.http_version,
+            "auth": deployment.google_id_token and {"GoogleIdToken": _without_none(msgspec.structs.asdict(deployment.google_id_token))},
         }
     else:
         address = {

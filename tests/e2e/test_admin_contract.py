@@ -155,6 +155,21 @@ ROWS: Final[list[tuple[str, str, str | None, int, Expected]]] = [
         error("The request field 'arn' is invalid. Reason: A qualified ARN must have 8 components delimited by `:`"),
     ),
     ("POST", "/deployments", '{"uri":"$ENDPOINT","additional_headers":{"a b":"c"}}', 422, NOT_THE_TYPE),
+    ("POST", "/deployments", '{"uri":"$ENDPOINT","auth":{}}', 422, NOT_THE_TYPE),
+    (
+        "POST",
+        "/deployments",
+        '{"uri":"http://8.8.8.8:1","auth":{"GoogleIdToken":{}}}',
+        400,
+        error("The request field 'auth' is invalid. Reason: "),
+    ),
+    (
+        "POST",
+        "/deployments",
+        '{"uri":"https://127.0.0.1:1","auth":{"GoogleIdToken":{}},"additional_headers":{"X-Serverless-Authorization":"x"}}',
+        400,
+        error("The request field 'additional_headers' is invalid. Reason: "),
+    ),
     (
         "DELETE",
         "/deployments/$D?force=1",

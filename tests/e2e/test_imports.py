@@ -8,7 +8,19 @@ import pytest
 from tests.e2e.processes import REPOSITORY
 from tests.e2e.suite import ROLES
 
-IMPORTED_LATE = {"datafusion", "pyarrow", "aiohttp", "rich", "grpc", "jwt", "botocore", "confluent_kafka", "opentelemetry"}
+IMPORTED_LATE = {
+    "datafusion",
+    "pyarrow",
+    "aiohttp",
+    "rich",
+    "grpc",
+    "jwt",
+    "botocore",
+    "confluent_kafka",
+    "opentelemetry",
+    "google.auth",
+    "requests",
+}
 
 
 LATE_IN_THE_INGRESS = {"google.protobuf", "services.ingress.rpc.dispatch"}

@@ -16,7 +16,7 @@ from perdure.deployments.errors import BadDiscoveryResponse, DeploymentUnreachab
 from perdure.deployments.interface import DeploymentClient, ExchangeFailure, HeaderList
 from perdure.deployments.manifest import MEDIA_TYPES, Discovered, parse_manifest
 from perdure.deployments.seed import MEDIA_TYPE as SEED_MEDIA_TYPE
-from perdure.model.deployment import Deployment, ProtocolMode
+from perdure.model.deployment import Deployment, GoogleIdToken, ProtocolMode
 
 RETRIES_MAX: Final = 4
 RETRY_DELAY_MS_FIRST: Final = 100
@@ -40,19 +40,21 @@ async def discover(
     additional_headers: dict[str, str] | None = None,
     use_http_11: bool = False,
     assume_role_arn: str | None = None,
+    google_id_token: GoogleIdToken | None = None,
     random: Random | None = None,
     silence_ms_max: int = SILENCE_MS_MAX,
 ) -> Discovered:
     """Return what the endpoint at `url` serves. Retries what may pass; takes up to two seconds before it gives up on a dead one.
 
     Over `http`, HTTP/2 is spoken with prior knowledge unless `use_http_11`; over `https` the endpoint chooses. `url` may also be the ARN
-    of a Lambda function, which is called in the role `assume_role_arn`, if that is given.
+    of a Lambda function, which is called in the role `assume_role_arn`, if that is given. `google_id_token` says which
+    token to show, if any.
 
     Raises:
         DiscoveryError: One of its kinds, all with a sentence and a hint.
     """
     random = random or SystemRandom()
-    target = _target(url, additional_headers or {}, assume_role_arn, use_http_11=use_http_11)
+    target = _target(url, additional_headers or {}, assume_role_arn, google_id_token, use_http_11=use_http_11)
     delay_ms = RETRY_DELAY_MS_FIRST
     for attempt in range(RETRIES_MAX + 1):
         try:
@@ -144,7 +146,9 @@ def _put_off(timeout: asyncio.Timeout, silence_s: float) -> None:
         timeout.reschedule(asyncio.get_running_loop().time() + silence_s)
 
 
-def _target(url: str, additional_headers: dict[str, str], assume_role_arn: str | None, *, use_http_11: bool) -> Deployment:
+def _target(
+    url: str, additional_headers: dict[str, str], assume_role_arn: str | None, google_id_token: GoogleIdToken | None, *, use_http_11: bool
+) -> Deployment:
     """Return a deployment that is good for asking, before there is one."""
     is_lambda = url.startswith("arn:")
     return Deployment(
@@ -158,6 +162,7 @@ def _target(url: str, additional_headers: dict[str, str], assume_role_arn: str |
         additional_headers=additional_headers,
         lambda_arn=url if is_lambda else None,
         lambda_assume_role_arn=assume_role_arn,
+        google_id_token=google_id_token,
     )
 
 

@@ -20,6 +20,7 @@ from perdure.process.config import CommonConfig
 
 if TYPE_CHECKING:
     from perdure.deployments.aws_lambda.client import LambdaClient
+    from perdure.deployments.google.client import GoogleClient
 
 log: FilteringBoundLogger = structlog.get_logger("perdure.deployments")
 
@@ -27,32 +28,44 @@ log: FilteringBoundLogger = structlog.get_logger("perdure.deployments")
 class EveryDeploymentClient:
     """Implements `interface.DeploymentClient`: hands each deployment to the client of its kind.
 
-    That of Lambda functions is imported and made with the first of them.
+    Those of Lambda functions and of deployments that want tokens of Google are imported and made with the first of them.
     """
 
-    def __init__(self, settings: ClientSettings, identity: RequestIdentity | None = None) -> None:
+    def __init__(self, settings: ClientSettings, clock: Clock, identity: RequestIdentity | None = None) -> None:
         self._settings = settings
+        self._clock = clock
         self._identity = identity
         self._http = HttpDeploymentClient(settings, identity)
         self._lambda: LambdaClient | None = None
+        self._google: GoogleClient | None = None
 
     def open(self, deployment: Deployment, method: str, path: str, headers: HeaderList, receiver: Receiver) -> Exchange:
         """Start a request; never blocks, never raises."""
-        if deployment.lambda_arn is None:
-            return self._http.open(deployment, method, path, headers, receiver)
-        if self._lambda is None:
-            self._lambda = self._make_lambda()
-        return self._lambda.open(deployment, method, path, headers, receiver)
+        return self._client_of(deployment).open(deployment, method, path, headers, receiver)
 
     async def close(self) -> None:
         """Cut all connections; whatever is in flight fails."""
-        clients: list[DeploymentClient] = [self._http, *([self._lambda] if self._lambda is not None else [])]
-        await asyncio.gather(*(client.close() for client in clients))
+        clients: list[DeploymentClient | None] = [self._google, self._http, self._lambda]
+        await asyncio.gather(*(client.close() for client in clients if client is not None))
+
+    def _client_of(self, deployment: Deployment) -> DeploymentClient:
+        if deployment.lambda_arn is not None:
+            self._lambda = self._lambda or self._make_lambda()
+            return self._lambda
+        if deployment.google_id_token is not None:
+            self._google = self._google or self._make_google()
+            return self._google
+        return self._http
 
     def _make_lambda(self) -> "LambdaClient":
         from perdure.deployments.aws_lambda.client import LambdaClient
 
         return LambdaClient(self._settings, self._identity)
+
+    def _make_google(self) -> "GoogleClient":
+        from perdure.deployments.google.client import GoogleClient
+
+        return GoogleClient(self._http, self._clock)
 
 
 def open_client(config: CommonConfig, clock: Clock) -> EveryDeploymentClient:
@@ -73,7 +86,7 @@ def open_client(config: CommonConfig, clock: Clock) -> EveryDeploymentClient:
         request_compression_bytes_min=config.request_compression_threshold,
         additional_headers=config.additional_request_headers,
     )
-    return EveryDeploymentClient(settings, identity)
+    return EveryDeploymentClient(settings, clock, identity)
 
 
 def _check_authorities(path: str) -> None:

@@ -101,6 +101,13 @@ class Service(msgspec.Struct, frozen=True, omit_defaults=True):
     """Set where this is a protobuf service of the seed era; `name` is then its full name."""
 
 
+class GoogleIdToken(msgspec.Struct, frozen=True, omit_defaults=True):
+    """By which identity token of Google a deployment is to recognise this server: for whom it is, and whose it is if not our own."""
+
+    audience: str
+    impersonate_service_account: str | None = None
+
+
 class Deployment(msgspec.Struct, frozen=True, omit_defaults=True):
     """A reachable endpoint at a unique address. `id` is `dp_1…`; `url` is absolute, without a trailing slash."""
 
@@ -123,3 +130,4 @@ class Deployment(msgspec.Struct, frozen=True, omit_defaults=True):
     lambda_compression: str | None = None
     descriptor_set: bytes = b""
     """Serialized `google.protobuf.FileDescriptorSet` of a seed-era deployment, whose protocol version is 0; else empty."""
+    google_id_token: GoogleIdToken | None = None

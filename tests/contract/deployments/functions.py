@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import restate
 
+from perdure.base.clock import SystemClock
 from perdure.deployments.identity import RequestIdentity
 from perdure.deployments.manifest import MEDIA_TYPES
 from perdure.deployments.opening import EveryDeploymentClient
@@ -66,7 +67,7 @@ async def a_place(function: Function, *, identity: RequestIdentity | None = None
         with pytest.MonkeyPatch.context() as environment:
             environment.setenv("AWS_ENDPOINT_URL_LAMBDA", f"http://127.0.0.1:{port}")
             environment.setenv("AWS_ENDPOINT_URL_STS", f"http://127.0.0.1:{port}")
-            client = EveryDeploymentClient(ClientSettings(**settings), identity)
+            client = EveryDeploymentClient(ClientSettings(**settings), SystemClock(), identity)
             try:
                 yield Place(aws, client, port)
             finally:

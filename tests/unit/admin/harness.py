@@ -15,7 +15,7 @@ from perdure.bus.messages import VERSION, Announcement, NotOwner, Operated, Over
 from perdure.bus.subjects import Subjects
 from perdure.deployments.errors import DeploymentUnreachable
 from perdure.deployments.manifest import Discovered
-from perdure.model.deployment import ProtocolMode, Service
+from perdure.model.deployment import GoogleIdToken, ProtocolMode, Service
 from perdure.registry.cache import SchemaCache
 from perdure.registry.subscriptions import StaticClusters
 from perdure.store.embedded.store import open_embedded
@@ -92,6 +92,7 @@ class Endpoints:
         self.found: dict[str, Discovered] = {}
         self.asked: list[tuple[str, dict[str, str], bool]] = []
         self.roles: list[str | None] = []
+        self.tokens: list[GoogleIdToken | None] = []
 
     def serve(
         self, url: str, *services: Service, mode: ProtocolMode = ProtocolMode.BIDI_STREAM, lambda_compression: str | None = None
@@ -99,10 +100,17 @@ class Endpoints:
         self.found[url] = Discovered(mode, "HTTP/2.0", 5, 7, list(services), "made-up/1.0", lambda_compression)
 
     async def discover(
-        self, url: str, *, additional_headers: Mapping[str, str], use_http_11: bool, assume_role_arn: str | None = None
+        self,
+        url: str,
+        *,
+        additional_headers: Mapping[str, str],
+        use_http_11: bool,
+        assume_role_arn: str | None = None,
+        google_id_token: GoogleIdToken | None = None,
     ) -> Discovered:
         self.asked.append((url, dict(additional_headers), use_http_11))
         self.roles.append(assume_role_arn)
+        self.tokens.append(google_id_token)
         await asyncio.sleep(0)
         if url not in self.found:
             raise DeploymentUnreachable(f"error when calling '{url}': refused")

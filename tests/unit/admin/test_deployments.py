@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from perdure.bus.messages import SchemaChanged
-from perdure.model.deployment import ProtocolMode
+from perdure.model.deployment import GoogleIdToken, ProtocolMode
 from perdure.model.target import HandlerType, ServiceType
 from perdure.registry.schema import read_schema
 from tests.unit.admin.harness import KEYS, SUBJECTS, Admin, Endpoints, MemoryBus, an_admin, with_admin
@@ -169,7 +169,15 @@ NO_VARIANT = (
         ({"arn": "x"}, 400, "The request field 'arn' is invalid. Reason: A qualified ARN must have 8 components delimited by `:`"),
         ({"arn": "arn:aws:lambda:eu-central-1:123456789012:function:f"}, 400, "A qualified ARN must have 8 components"),
         ({"arn": "arn:aws:s3:eu-central-1:123456789012:function:f:1"}, 400, "The request field 'arn' is invalid."),
-        ({"uri": URL, "auth": {"GoogleIdToken": {}}}, 501, "not supported yet"),
+        ({"uri": URL, "auth": {}}, 422, NO_VARIANT),
+        ({"uri": URL, "auth": {"Other": {}}}, 422, NO_VARIANT),
+        ({"uri": URL, "auth": {"GoogleIdToken": {}}}, 400, "The request field 'auth' is invalid."),
+        ({"uri": "http://172.32.0.1", "auth": {"GoogleIdToken": {}}}, 400, "The request field 'auth' is invalid."),
+        (
+            {"uri": "https://a", "auth": {"GoogleIdToken": {}}, "additional_headers": {"X-Serverless-Authorization": "x"}},
+            400,
+            "The request field 'additional_headers' is invalid.",
+        ),
     ],
 )
 def test_a_body_that_cannot_be_is_refused_before_anyone_is_asked(tmp_path: Path, body: object, status: int, text: str) -> None:
@@ -179,6 +187,31 @@ def test_a_body_that_cannot_be_is_refused_before_anyone_is_asked(tmp_path: Path,
         assert text in answer.text
         assert answer.headers["content-type"] == ("text/plain; charset=utf-8" if status == 422 else "application/json")
         assert admin.endpoints.asked == []
+
+    with_admin(tmp_path, test)
+
+
+@pytest.mark.parametrize(
+    ("url", "auth", "wanted"),
+    [
+        ("https://greeter.example/a/b?c=d", {}, GoogleIdToken("https://greeter.example")),
+        ("http://10.1.2.3:80", {"audience": "me"}, GoogleIdToken("me")),
+        ("http://localhost:1", {"audience": "", "impersonate_service_account": "a@b"}, GoogleIdToken("", "a@b")),
+        ("http://[fd00::1]:1", {}, GoogleIdToken("http://[fd00::1]:1")),
+    ],
+)
+def test_a_deployment_can_ask_for_tokens_of_google(tmp_path: Path, url: str, auth: dict[str, str], wanted: GoogleIdToken) -> None:
+    async def test(admin: Admin) -> None:
+        admin.endpoints.serve(url, a_service())
+        created = await admin.register(url, auth={"GoogleIdToken": auth})
+        assert (created.status_code, admin.endpoints.tokens) == (201, [wanted])
+        path = f"/deployments/{created.json()['id']}"
+        account = {} if wanted.impersonate_service_account is None else {"impersonate_service_account": "a@b"}
+        assert (await admin.http.get(path)).json()["auth"] == {"GoogleIdToken": {"audience": wanted.audience, **account}}
+        refused = await admin.http.patch(path, json={"additional_headers": {"X-Serverless-Authorization": "x"}})
+        assert refused.status_code == 400
+        assert (await admin.http.patch(path, json={"additional_headers": {"a": "b"}})).status_code == 200
+        assert admin.endpoints.tokens[1:] == [wanted]
 
     with_admin(tmp_path, test)
 
