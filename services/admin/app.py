@@ -1,16 +1,14 @@
 """The admin process: wiring."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
 from perdure.base.limits import MIB
 from perdure.bus.messages import Heartbeat
 from perdure.deployments.discovery import discover
-from perdure.deployments.manifest import Discovered
 from perdure.deployments.opening import open_client
-from perdure.model.deployment import GoogleIdToken
 from perdure.process.access import is_loopback
 from perdure.process.certificate import HTTP_ALPN, certificate_of
 from perdure.process.config import load
@@ -51,25 +49,6 @@ async def serve(runtime: Runtime[AdminConfig]) -> None:
     live = LiveSource(runtime.bus, runtime.subjects, runtime.peers)
     queries = QueryWorkers(opening_of(config, memory_bytes_max=QUERY_BYTES_MAX), ask_live=live.ask)
     client = open_client(config, runtime.clock)
-
-    async def discover_endpoint(
-        url: str,
-        *,
-        additional_headers: Mapping[str, str],
-        use_http_11: bool,
-        assume_role_arn: str | None = None,
-        google_id_token: GoogleIdToken | None = None,
-    ) -> Discovered:
-        return await discover(
-            client,
-            url,
-            additional_headers=dict(additional_headers),
-            use_http_11=use_http_11,
-            assume_role_arn=assume_role_arn,
-            google_id_token=google_id_token,
-            random=runtime.random,
-        )
-
     if not config.auth_token and not is_loopback(config.bind):
         runtime.log.warning("api_is_open", bind=config.bind, hint="whoever reaches this address may do everything; set auth_token")
 
@@ -84,7 +63,7 @@ async def serve(runtime: Runtime[AdminConfig]) -> None:
         bus=runtime.bus,
         subjects=runtime.subjects,
         cache=cache,
-        discover=discover_endpoint,
+        discover=partial(discover, client, random=runtime.random),
         clock=runtime.clock,
         random=runtime.random,
         owners=owners,

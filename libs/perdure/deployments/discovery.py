@@ -4,6 +4,7 @@ Source: shared/spec/service-protocol.md, section 1; shared/spec/seed-era.md, 2.2
 """
 
 import asyncio
+from collections.abc import Mapping
 from typing import Final, NoReturn
 
 import msgspec
@@ -37,7 +38,7 @@ async def discover(
     client: DeploymentClient,
     url: str,
     *,
-    additional_headers: dict[str, str] | None = None,
+    additional_headers: Mapping[str, str] | None = None,
     use_http_11: bool = False,
     assume_role_arn: str | None = None,
     google_id_token: GoogleIdToken | None = None,
@@ -54,7 +55,7 @@ async def discover(
         DiscoveryError: One of its kinds, all with a sentence and a hint.
     """
     random = random or SystemRandom()
-    target = _target(url, additional_headers or {}, assume_role_arn, google_id_token, use_http_11=use_http_11)
+    target = _target(url, dict(additional_headers or {}), assume_role_arn, google_id_token, use_http_11=use_http_11)
     delay_ms = RETRY_DELAY_MS_FIRST
     for attempt in range(RETRIES_MAX + 1):
         try:
