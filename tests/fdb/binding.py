@@ -4,8 +4,9 @@ A transaction reads its own writes, notes what it read for the commit, and check
 """
 
 import random
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from tests.fdb import errors
@@ -17,13 +18,20 @@ VALUE_BYTES_MAX = 100_000
 TRANSACTION_BYTES_MAX = 10_000_000
 BACKOFF_S_MAX = 0.002
 """The real client waits longer."""
-KEPT_OPTIONS = frozenset({"timeout", "retry_limit", "max_retry_delay", "size_limit"})
+KEPT_OPTIONS = frozenset({"timeout", "retry_limit", "max_retry_delay", "size_limit", "report_conflicting_keys"})
 """What a transaction still has after `on_error`."""
 STAMP_BYTES = 10
 
 
+CONFLICTING_KEYS = b"\xff\xff/transaction/conflicting_keys/"
+REACHES_S = 0.005
+"""How often a client tries to reach servers."""
+
+
 class Servers(Protocol):
     """A `Cluster`, here or in another process."""
+
+    is_reachable: threading.Event
 
     def read_version(self) -> int: ...
 
@@ -131,6 +139,7 @@ class Transaction(Reads):
         self._defaults = {name.removeprefix("transaction_"): value for name, value in database.options.values.items()}
         self._began_s = self._binding.clock_s()
         self._failures = 0
+        self._is_cancelled = False
         self.options = Options(dict(self._defaults))
         self._begin()
 
@@ -143,6 +152,7 @@ class Transaction(Reads):
         self._mutations: list[Mutation] = []
         self._reads: list[Range] = []
         self._error: FDBError | None = None
+        self._conflicts: Sequence[Range] = ()
 
     # What the binding offers.
 
@@ -188,6 +198,9 @@ class Transaction(Reads):
         self.options = Options(dict(self._defaults))
         self._begin()
 
+    def cancel(self) -> None:
+        self._is_cancelled = True
+
     def set_read_version(self, version: int) -> None:
         assert self._version is None, "a version is set before the first read"
         self._version = version
@@ -214,6 +227,9 @@ class Transaction(Reads):
     def read_range(self, begin: bytes, end: bytes, limit: int, reverse: bool, *, is_snapshot: bool) -> Pairs:
         if begin > end:
             raise FDBError(errors.INVERTED_RANGE)
+        if begin.startswith(CONFLICTING_KEYS):
+            assert self.options.values.get("report_conflicting_keys"), "only who asked for it is told"
+            return [(CONFLICTING_KEYS + bound, flag) for each in self._conflicts for bound, flag in zip(each, (b"1", b"0"), strict=True)]
         self._check(begin, end)
         pairs: Pairs = []
         for pair in self._merged(begin, end, reverse):
@@ -278,12 +294,16 @@ class Transaction(Reads):
             raise FDBError(errors.ACCESSED_UNREADABLE)
 
     def _check_time(self) -> None:
+        if self._is_cancelled:
+            raise FDBError(errors.TRANSACTION_CANCELLED)
         timeout_ms = int(str(self.options.values.get("timeout", 0)))
         if timeout_ms and (self._binding.clock_s() - self._began_s) * 1_000 > timeout_ms:
             raise FDBError(errors.TIMED_OUT)
 
     def _start(self) -> int:
         if self._version is None:
+            while not self._servers.is_reachable.wait(REACHES_S):
+                self._check_time()
             self._binding.tries.append(dict(self.options.values))
             self._version = self._servers.read_version()
         return self._version
@@ -298,7 +318,11 @@ class Transaction(Reads):
         conflicts = sum(len(begin) + len(end) for begin, end in self._reads) + sum(2 * len(key) for _, key, _ in self._mutations)
         if changed + conflicts > min(TRANSACTION_BYTES_MAX, int(str(self.options.values.get("size_limit", TRANSACTION_BYTES_MAX)))):
             raise FDBError(errors.TOO_LARGE)
-        self._committed = self._servers.commit(self._start(), self._reads, self._mutations)
+        try:
+            self._committed = self._servers.commit(self._start(), self._reads, self._mutations)
+        except FDBError as error:
+            self._conflicts = error.conflicts
+            raise
 
     def _recover(self, code: int) -> None:
         self._failures += 1

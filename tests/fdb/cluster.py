@@ -76,6 +76,8 @@ class Cluster:
         clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self.clock_s = clock_s
+        self.is_reachable = threading.Event()
+        self.is_reachable.set()
         self.starts = 0
         self.met: set[Fault] = set()
         self._dice = random.Random(seed)
@@ -134,8 +136,8 @@ class Cluster:
             for committed, written in reversed(self._commits):
                 if committed <= version:
                     break
-                if _overlap(reads, written):
-                    raise FDBError(errors.NOT_COMMITTED)
+                if conflicts := _overlaps(reads, written):
+                    raise FDBError(errors.NOT_COMMITTED, conflicts)
             committed = self._apply(mutations)
             if fault is not None:
                 raise FDBError(fault.code)
@@ -220,5 +222,5 @@ def _stamped(key: bytes, stamp: bytes) -> bytes:
     return key[:place] + stamp + key[place + len(stamp) : -4]
 
 
-def _overlap(reads: Sequence[Range], written: Sequence[Range]) -> bool:
-    return any(begin < written_end and written_begin < end for begin, end in reads for written_begin, written_end in written)
+def _overlaps(reads: Sequence[Range], written: Sequence[Range]) -> list[Range]:
+    return [(begin, end) for begin, end in reads if any(begin < past and first < end for first, past in written)]

@@ -1,11 +1,14 @@
 """Error codes of FoundationDB that the simulated cluster knows. Source: FoundationDB's documentation, Error codes."""
 
+from collections.abc import Sequence
+
 TOO_OLD = 1007
 FUTURE_VERSION = 1009
 NOT_COMMITTED = 1020
 COMMIT_UNKNOWN = 1021
 TIMED_OUT = 1031
 ACCESSED_UNREADABLE = 1036
+TRANSACTION_CANCELLED = 1025
 PROCESS_BEHIND = 1037
 DATABASE_LOCKED = 1038
 CLUSTER_VERSION_CHANGED = 1039
@@ -36,11 +39,12 @@ RETRYABLE = frozenset(
 
 
 class FDBError(Exception):
-    """As `fdb.FDBError`."""
+    """As `fdb.FDBError`. `conflicts` are ranges that the servers say had changed."""
 
-    def __init__(self, code: int) -> None:
+    def __init__(self, code: int, conflicts: Sequence[tuple[bytes, bytes]] = ()) -> None:
         super().__init__(code)
         self.code = code
+        self.conflicts = conflicts
 
     def __str__(self) -> str:
         return f"simulated ({self.code})"

@@ -20,7 +20,7 @@ from perdure.base.durations import DurationMs, SizeBytes
 from perdure.base.errors import ConfigurationError
 from perdure.base.limits import PARTITIONS_DEFAULT
 from perdure.process.settings import Setting, settings_of
-from perdure.store.fdb.options import FdbOptions
+from perdure.store.fdb.options import FdbOptions, FdbTls
 
 __all__ = [
     "SECTIONS",
@@ -71,6 +71,13 @@ class CommonConfig(msgspec.Struct, frozen=True, kw_only=True):
         DurationMs, Meta(description="how long a transaction may wait for FoundationDB before it fails; 0: as long as it takes")
     ] = 0
     fdb_trace_dir: Annotated[str, Meta(description="directory for the traces of FoundationDB's client; empty: none are written")] = ""
+    fdb_tls_ca_file: Annotated[str, Meta(description="certificates that those of FoundationDB's servers are checked against")] = ""
+    fdb_tls_cert_file: Annotated[str, Meta(description="our certificate for FoundationDB, with its chain")] = ""
+    fdb_tls_key_file: Annotated[str, Meta(description="key of our certificate for FoundationDB")] = ""
+    fdb_tls_key_password: Annotated[Secret, Meta(description="password of that key")] = ""
+    fdb_tls_verify_peers: Annotated[
+        str, Meta(description="what is checked of FoundationDB's certificates, as `Check.Valid=1,S.CN=fdb`; empty: that they are valid")
+    ] = ""
     partitions: Annotated[int, Meta(description="partitions of a new store; fixed afterwards", ge=1, le=4096)] = PARTITIONS_DEFAULT
     log_level: Annotated[str, Meta(description="debug, info, warning or error", pattern="^(debug|info|warning|error)$")] = "info"
     log_format: Annotated[str, Meta(description="auto (console on a terminal), json or console", pattern="^(auto|json|console)$")] = "auto"
@@ -180,7 +187,16 @@ def masked_changes(config: CommonConfig) -> dict[str, object]:
 
 def fdb_options(config: CommonConfig, *, tag: str, is_background: bool = False) -> FdbOptions:
     """Return how a process uses FoundationDB; `tag` is its role."""
-    return FdbOptions(tag=tag, is_background=is_background, timeout_ms=config.fdb_transaction_timeout, trace_dir=config.fdb_trace_dir)
+    tls = FdbTls(
+        certificate_file=config.fdb_tls_cert_file,
+        key_file=config.fdb_tls_key_file,
+        key_password=config.fdb_tls_key_password,
+        ca_file=config.fdb_tls_ca_file,
+        verify_peers=config.fdb_tls_verify_peers,
+    )
+    return FdbOptions(
+        tag=tag, is_background=is_background, timeout_ms=config.fdb_transaction_timeout, trace_dir=config.fdb_trace_dir, tls=tls
+    )
 
 
 def _masked(value: object) -> object:

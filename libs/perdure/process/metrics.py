@@ -64,6 +64,10 @@ class StoreMetrics(Collector):
         for kind in StoreCounters.kinds():
             errors.add_metric([kind], counters.errors[kind])
         yield errors
+        conflicts = CounterMetricFamily("perdure_store_conflicts", "Tries that conflicted, by kind of the key.", labels=["key"])
+        for kind, count in sorted(counters.conflicts.items()):
+            conflicts.add_metric([kind], count)
+        yield conflicts
 
 
 def count_store(registry: CollectorRegistry, store: Store) -> None:

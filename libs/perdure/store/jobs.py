@@ -58,6 +58,6 @@ class Worker(Generic[A]):
         while (job := self._jobs.get()) is not None:
             job.run(self._execute)
 
-    def join(self) -> None:
-        """Wait for the end of the thread."""
-        self._thread.join()
+    def join(self, timeout_s: float | None = None) -> None:
+        """Wait for the end of the thread, or until the time is up."""
+        self._thread.join(timeout_s)

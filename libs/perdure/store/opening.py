@@ -22,7 +22,7 @@ def open_store(*, path: str | None, fdb_cluster_file: str | None, root: str, fdb
         StoreError: The store cannot be opened, or neither place is given.
     """
     if fdb_cluster_file:
-        from perdure.store.fdb.store import open_fdb
+        from perdure.store.fdb.opening import open_fdb
 
         return open_fdb(fdb_cluster_file, trace_group=root, options=fdb)
     if path:

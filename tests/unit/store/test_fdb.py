@@ -11,7 +11,9 @@ import pytest
 from fdb import fdboptions
 
 from perdure.base.errors import CommitUnknown, StoreError
+from perdure.process.config import CommonConfig, fdb_options
 from perdure.process.metrics import ProcessMetrics, count_store
+from perdure.store.fdb import store as fdb_store
 from perdure.store.fdb.binding import (
     NativeDatabase,
     NativeDatabaseOptions,
@@ -19,9 +21,10 @@ from perdure.store.fdb.binding import (
     NativeTransaction,
     NativeTransactionOptions,
 )
-from perdure.store.fdb.options import RETRY_DELAY_MS_MAX, TRIES_MAX, FdbOptions
-from perdure.store.fdb.store import FdbStore
+from perdure.store.fdb.options import RETRY_DELAY_MS_MAX, TRIES_MAX, FdbOptions, FdbTls, configure_network
+from perdure.store.fdb.store import THREADS, FdbStore
 from perdure.store.interface import ReadTransaction, Transaction
+from perdure.store.keyspace import Keyspace
 from perdure.store.opening import open_store
 from perdure.store.ranges import scan
 from tests.fdb import errors
@@ -308,7 +311,8 @@ def test_every_try_carries_tag_and_priority() -> None:
     first, second, third = bench.binding.tries
     assert first == second
     assert (first["auto_throttle_tag"], first["priority_batch"], first["max_retry_delay"]) == ("query", True, RETRY_DELAY_MS_MAX)
-    assert not {"auto_throttle_tag", "priority_batch"} & third.keys()
+    assert first["read_priority_low"] is True
+    assert not {"auto_throttle_tag", "priority_batch", "read_priority_low"} & third.keys()
 
 
 def test_counters_are_metrics() -> None:
@@ -338,6 +342,104 @@ def test_what_the_function_raises_reaches_the_caller_and_nothing_is_committed() 
     assert bench.data() == {}
 
 
+def test_conflicts_are_counted_by_the_kind_of_the_key_that_was_hot() -> None:
+    bench, keys = Bench(), Keyspace()
+    hot = [keys.partition(3).lease, keys.deployment("dp_1"), b"nobody's"]
+    metrics = ProcessMetrics("invoker", "invoker-1")
+
+    async def conflict_at(store: FdbStore, other: FdbStore, key: bytes) -> None:
+        tries: list[bytes | None] = []
+
+        def fn(tr: Transaction) -> None:
+            tries.append(tr.get(key))
+            if len(tries) == 1:
+                asyncio.run_coroutine_threadsafe(other.transact(put(key, b"theirs")), loop).result()
+            tr.set(b"copy", tr.get(key) or b"")
+
+        loop = asyncio.get_running_loop()
+        await store.transact(fn)
+        assert tries == [None, b"theirs"]
+
+    async def scenario(store: FdbStore) -> None:
+        count_store(metrics.registry, store)
+        other = bench.open()
+        for key in hot:
+            await conflict_at(store, other, key)
+        await other.close()
+
+    bench.run(scenario)
+    assert bench.store.counters.conflicts == {"lease": 1, "meta": 1, "unknown": 1}
+    assert metrics.registry.get_sample_value("perdure_store_conflicts_total", {"key": "lease"}) == 1
+
+
+def test_a_store_closes_although_its_cluster_cannot_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fdb_store, "CLOSE_S_MAX", 0.05)
+    bench = Bench()
+    bench.cluster.is_reachable.clear()
+
+    async def scenario(store: FdbStore) -> list[BaseException | None]:
+        waiting = [asyncio.ensure_future(store.transact(put(b"%d" % n, b""))) for n in range(THREADS + 1)]
+        await asyncio.sleep(0)
+        await store.close()
+        return await asyncio.gather(*waiting, return_exceptions=True)
+
+    outcomes = bench.run(scenario)
+    assert {type(outcome) for outcome in outcomes} == {StoreError}
+    bench.cluster.is_reachable.set()
+    assert bench.data() == {}
+
+
+def test_a_transaction_waits_for_its_cluster_no_longer_than_the_timeout() -> None:
+    bench = Bench()
+    bench.cluster.is_reachable.clear()
+
+    async def scenario(store: FdbStore) -> None:
+        waiting = asyncio.ensure_future(store.read(lambda tr: tr.get(b"a")))
+        while not waiting.done():
+            bench.clock.now_s += 2
+            await asyncio.sleep(0.001)
+        with pytest.raises(StoreError, match=str(errors.TIMED_OUT)):
+            await waiting
+        bench.cluster.is_reachable.set()
+        assert await store.read(lambda tr: tr.get(b"a")) is None
+
+    bench.run(scenario, FdbOptions(timeout_ms=1_000))
+
+
+class NetworkOptions:
+    def __init__(self) -> None:
+        self.values: list[tuple[str, object]] = []
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda value: self.values.append((name, value))
+
+
+def test_the_client_is_told_of_traces_and_tls_and_of_nothing_that_is_not_set() -> None:
+    bare, full = NetworkOptions(), NetworkOptions()
+    configure_network(bare, FdbOptions(), trace_group="perdure")  # type: ignore[arg-type]
+    assert bare.values == [("set_trace_log_group", "perdure")]
+    tls = FdbTls(certificate_file="c.pem", key_file="k.pem", key_password="word", ca_file="ca.pem", verify_peers="Check.Valid=1")
+    configure_network(full, FdbOptions(trace_dir="/traces", tls=tls), trace_group="perdure")  # type: ignore[arg-type]
+    assert full.values[1:] == [
+        ("set_trace_enable", "/traces"),
+        ("set_trace_format", "json"),
+        ("set_tls_password", "word"),
+        ("set_tls_cert_path", "c.pem"),
+        ("set_tls_key_path", "k.pem"),
+        ("set_tls_ca_path", "ca.pem"),
+        ("set_tls_verify_peers", b"Check.Valid=1"),
+    ]
+    assert "word" not in repr(FdbOptions(tls=tls))
+
+
+def test_the_settings_of_a_process_reach_the_client() -> None:
+    config = CommonConfig(
+        fdb_transaction_timeout=5_000, fdb_tls_cert_file="c", fdb_tls_key_file="k", fdb_tls_key_password="p", fdb_tls_ca_file="a"
+    )
+    tls = FdbTls(certificate_file="c", key_file="k", key_password="p", ca_file="a")
+    assert fdb_options(config, tag="sql", is_background=True) == FdbOptions(tag="sql", is_background=True, timeout_ms=5_000, tls=tls)
+
+
 def test_the_simulated_client_offers_what_the_official_binding_does() -> None:
     """Every name that is used is one of the real thing, which is read rather than imported: that would need the native client."""
     tree = ast.parse((Path(fdb.__file__).parent / "impl.py").read_text())
@@ -348,7 +450,7 @@ def test_the_simulated_client_offers_what_the_official_binding_does() -> None:
     assert methods_of(NativeDatabase) - {"options"} <= real["Database"] | real["_TransactionCreator"]
     assert methods_of(NativeTransactionOptions) <= {f"set_{name}" for name in fdboptions.TransactionOption}
     assert methods_of(NativeDatabaseOptions) <= {f"set_{name}" for name in fdboptions.DatabaseOption}
-    assert methods_of(NativeNetworkOptions) <= {f"set_{name}" for name in fdboptions.NetworkOption}
+    assert methods_of(NativeNetworkOptions) <= {f"set_{name.lower()}" for name in fdboptions.NetworkOption}
 
 
 def test_a_missing_cluster_file_is_named(tmp_path: Path) -> None:

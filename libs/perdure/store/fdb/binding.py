@@ -5,7 +5,6 @@
 
 import functools
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Final, Protocol, cast
 
 from perdure.base.errors import StoreError
@@ -46,6 +45,8 @@ class NativeTransactionOptions(Protocol):
 
     def set_priority_batch(self) -> None: ...
 
+    def set_read_priority_low(self) -> None: ...
+
 
 class NativeTransaction(NativeReads, Protocol):
     """`fdb.impl.Transaction`"""
@@ -72,6 +73,8 @@ class NativeTransaction(NativeReads, Protocol):
 
     def reset(self) -> None: ...
 
+    def cancel(self) -> None: ...
+
     def set_read_version(self, version: int) -> None: ...
 
     def get_committed_version(self) -> int: ...
@@ -87,6 +90,8 @@ class NativeDatabaseOptions(Protocol):
     def set_transaction_max_retry_delay(self, param: int) -> None: ...
 
     def set_transaction_size_limit(self, param: int) -> None: ...
+
+    def set_transaction_report_conflicting_keys(self) -> None: ...
 
 
 class NativeDatabase(Protocol):
@@ -107,6 +112,16 @@ class NativeNetworkOptions(Protocol):
 
     def set_trace_format(self, param: str) -> None: ...
 
+    def set_tls_cert_path(self, param: str) -> None: ...
+
+    def set_tls_key_path(self, param: str) -> None: ...
+
+    def set_tls_password(self, param: str) -> None: ...
+
+    def set_tls_ca_path(self, param: str) -> None: ...
+
+    def set_tls_verify_peers(self, param: bytes) -> None: ...
+
 
 class Binding(Protocol):
     """The module `fdb` once an API version is chosen."""
@@ -121,8 +136,8 @@ class Binding(Protocol):
 
 
 @functools.cache
-def load(trace_group: str, trace_dir: str = "") -> Binding:
-    """Load the native client, and name this process in its traces; they are written to `trace_dir` if it is given.
+def load() -> Binding:
+    """Load the native client.
 
     Raises:
         StoreError: The native client is missing, or too old for the binding.
@@ -132,28 +147,9 @@ def load(trace_group: str, trace_dir: str = "") -> Binding:
     binding = cast("Any", fdb)
     try:
         binding.api_version(API_VERSION)
-        binding.options.set_trace_log_group(trace_group)
-        if trace_dir:
-            binding.options.set_trace_enable(trace_dir)
-            binding.options.set_trace_format("json")
     except Exception as error:  # The binding raises nothing narrower.
         raise StoreError(
             f"FoundationDB's native client cannot be used: {error}. Install the package `foundationdb-clients` of a version "
             "not below that of the Python package `foundationdb`, or leave the cluster file unset for the embedded store"
         ) from error
     return binding
-
-
-def open_database(cluster_file: str, *, trace_group: str, trace_dir: str = "") -> tuple[Binding, NativeDatabase]:
-    """Open a cluster. Does not wait until it answers.
-
-    Raises:
-        StoreError: The cluster file is missing, or the native client is.
-    """
-    if not Path(cluster_file).is_file():
-        raise StoreError(f"the cluster file {cluster_file} does not exist")
-    binding = load(trace_group, trace_dir)
-    try:
-        return binding, binding.open(cluster_file)
-    except binding.FDBError as error:
-        raise StoreError(f"the cluster of {cluster_file} cannot be opened: {error}") from error

@@ -1,15 +1,22 @@
-"""What befalls transactions, counted, and the error codes that say it."""
+"""What befalls transactions, counted, and the error codes that say it.
+
+Source: FoundationDB's documentation, Error codes.
+"""
 
 from collections import Counter
 from typing import Final
 
+from perdure.store.fdb.conflicts import kind_of_key
+
+NOT_COMMITTED: Final = 1020
+TOO_LARGE: Final = 2101
 MAYBE_COMMITTED: Final = frozenset({1021, 1031, 1039})
 """Codes of a commit that may have happened: `commit_unknown_result`, `transaction_timed_out`, `cluster_version_changed`."""
 
 _EVENTS: Final = {
     1007: "too_old",
     1009: "behind",
-    1020: "conflict",
+    NOT_COMMITTED: "conflict",
     1021: "unknown",
     1031: "timed_out",
     1037: "behind",
@@ -19,7 +26,7 @@ _EVENTS: Final = {
     1078: "overloaded",
     1213: "throttled",
     1223: "throttled",
-    2101: "too_large",
+    TOO_LARGE: "too_large",
 }
 OTHER: Final = "other"
 
@@ -30,6 +37,7 @@ class StoreCounters:
     Attributes:
         transactions: Those that committed, or read to their end.
         errors: By kind, how often the cluster did not let a try through.
+        conflicts: By kind of the key, where tries met what others had written since.
         cached_starts: Tries that began at the version of this process's last commit, without asking the cluster for one.
         stale_starts: Those of them that had to begin anew.
     """
@@ -39,10 +47,15 @@ class StoreCounters:
         self.cached_starts = 0
         self.stale_starts = 0
         self.errors: Counter[str] = Counter()
+        self.conflicts: Counter[str] = Counter()
 
     def count_error(self, code: int) -> None:
         """Count a try that failed with an error code of FoundationDB."""
         self.errors[_EVENTS.get(code, OTHER)] += 1
+
+    def count_conflict(self, key: bytes | None) -> None:
+        """Count a try that conflicted at a key."""
+        self.conflicts[kind_of_key(key)] += 1
 
     @staticmethod
     def kinds() -> list[str]:

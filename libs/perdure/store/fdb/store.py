@@ -7,9 +7,10 @@ from queue import SimpleQueue
 from typing import Final, TypeVar, cast
 
 from perdure.base.errors import CommitUnknown, StoreError
-from perdure.store.fdb.binding import Binding, NativeDatabase, NativeTransaction, open_database
-from perdure.store.fdb.counters import MAYBE_COMMITTED, StoreCounters
-from perdure.store.fdb.options import FdbOptions, configure_database, configure_try
+from perdure.store.fdb.binding import Binding, NativeDatabase, NativeTransaction
+from perdure.store.fdb.conflicts import conflicting_key
+from perdure.store.fdb.counters import MAYBE_COMMITTED, NOT_COMMITTED, TOO_LARGE, StoreCounters
+from perdure.store.fdb.options import COMMIT_BYTES_MAX, FdbOptions, configure_database, configure_try
 from perdure.store.fdb.transaction import FdbSnapshot, FdbTransaction
 from perdure.store.fdb.versions import CommitVersions
 from perdure.store.interface import ReadTransaction, Transaction
@@ -19,8 +20,10 @@ T = TypeVar("T")
 Attempt = Callable[["Run"], T]
 """One try of a transaction."""
 
-_THREADS: Final = 16
+THREADS: Final = 16
 """Transactions of one process that may be under way at once; each mostly waits for the network."""
+CLOSE_S_MAX: Final = 3.0
+"""What is still under way this long after the store was closed is given up: a cluster that cannot be reached does not keep a process."""
 
 
 class Run:
@@ -70,8 +73,10 @@ class FdbStore:
         self._versions = CommitVersions(clock_s)
         configure_database(database, self._options)
         self._jobs: SimpleQueue[Job[Run] | None] = SimpleQueue()
-        self._workers = [Worker(f"store-{number}", self._jobs, self._execute) for number in range(_THREADS)]
+        self._workers = [Worker(f"store-{number}", self._jobs, self._execute) for number in range(THREADS)]
+        self._under_way: set[NativeTransaction] = set()
         self._is_closed = False
+        self._is_given_up = False
 
     async def transact(self, fn: Callable[[Transaction], T]) -> T:
         return await self._run(lambda run: self._try_to_commit(run, fn))
@@ -80,7 +85,7 @@ class FdbStore:
         return await self._run(lambda run: fn(FdbSnapshot(run.native.snapshot)))
 
     async def close(self) -> None:
-        """Finish what is under way. Closing twice is fine."""
+        """Finish what is under way, within `CLOSE_S_MAX`. Closing twice is fine."""
         if not self._is_closed:
             self._is_closed = True
             await asyncio.to_thread(self._close)
@@ -88,6 +93,12 @@ class FdbStore:
     def _close(self) -> None:
         for _ in self._workers:
             self._jobs.put(None)
+        deadline_s = time.monotonic() + CLOSE_S_MAX
+        for worker in self._workers:
+            worker.join(max(0.0, deadline_s - time.monotonic()))
+        self._is_given_up = True
+        for native in list(self._under_way):
+            native.cancel()
         for worker in self._workers:
             worker.join()
 
@@ -99,13 +110,20 @@ class FdbStore:
         return await job.future
 
     def _execute(self, attempt: Attempt[T]) -> T:
-        """Try until one attempt goes through.
+        """Try until one attempt goes through, or the store is given up.
 
         `on_error` waits as the cluster wishes and resets the transaction. It does so after a conflict, after a snapshot became
         too old, and after `commit_unknown_result`, when it has made sure that the lost commit cannot happen later any more.
         """
-        run = Run(self._database.create_transaction())
-        while True:
+        native = self._database.create_transaction()
+        self._under_way.add(native)
+        try:
+            return self._try(Run(native), attempt)
+        finally:
+            self._under_way.discard(native)
+
+    def _try(self, run: Run, attempt: Attempt[T]) -> T:
+        while not self._is_given_up:
             configure_try(run.native, self._options)
             try:
                 value = attempt(run)
@@ -118,6 +136,7 @@ class FdbStore:
                 self.counters.transactions += 1
                 return value
             run.is_first = run.is_committing = False
+        raise _failure(run, "the store is closed")
 
     def _try_to_commit(self, run: Run, fn: Callable[[Transaction], T]) -> T:
         native = run.native
@@ -145,19 +164,17 @@ class FdbStore:
     def _recover(self, run: Run, error: Exception) -> None:
         code = cast("int", getattr(error, "code"))  # noqa: B009 - declared by a binding that has no types.
         self.counters.count_error(code)
+        if code == NOT_COMMITTED:
+            self.counters.count_conflict(conflicting_key(run.native, self._error))
         run.is_in_doubt |= run.is_committing and code in MAYBE_COMMITTED
         try:
             run.native.on_error(code).wait()
         except self._error as fatal:
-            kind = CommitUnknown if run.is_in_doubt else StoreError
-            raise kind(f"FoundationDB failed the transaction: {fatal}") from error
+            detail = ""
+            if code == TOO_LARGE:
+                detail = f": it has more than {COMMIT_BYTES_MAX} bytes, keys and conflicts included"
+            raise _failure(run, f"FoundationDB failed the transaction: {fatal}{detail}") from error
 
 
-def open_fdb(cluster_file: str, *, trace_group: str, options: FdbOptions | None = None) -> FdbStore:
-    """Open the cluster that `cluster_file` describes.
-
-    Raises:
-        StoreError: The file or the native client is missing.
-    """
-    options = options or FdbOptions()
-    return FdbStore(*open_database(cluster_file, trace_group=trace_group, trace_dir=options.trace_dir), options)
+def _failure(run: Run, message: str) -> StoreError:
+    return CommitUnknown(message) if run.is_in_doubt else StoreError(message)
