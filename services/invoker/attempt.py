@@ -27,8 +27,9 @@ from services.invoker.plan import Outcome, PinnedState, Plan
 
 DRAIN_S_MAX: Final = 5.0
 """How long a deployment may take to end its response after its last frame."""
+DATA_BYTES_MAX: Final = 1024 * 1024
 ITEMS_PER_EVENT_MAX: Final = 500
-"""More commands that arrive at once are several events: one event is never split over commits."""
+"""More data, and more commands, that arrive at once are several events: one event is never split over commits."""
 
 _BUILT_IN: Final = "dev.restate."
 _DOC_CODES: Final = {413: "RT0019", 415: "RT0015", 429: "RT0023", 502: "RT0010", 503: "RT0023", 504: "RT0010"}
@@ -245,8 +246,11 @@ class Attempt:
             )
 
     def on_data(self, data: bytes) -> None:
-        if self.is_done:
-            return
+        for start in range(0, len(data), DATA_BYTES_MAX):
+            if not self.is_done:
+                self._receive(data[start : start + DATA_BYTES_MAX])
+
+    def _receive(self, data: bytes) -> None:
         self._last_activity_s = self._host.loop.time()
         try:
             received = self._decoder.receive(data)

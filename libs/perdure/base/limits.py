@@ -11,7 +11,7 @@ MESSAGE_BYTES_MAX: Final = 32 * MIB
 VALUE_BYTES_MAX: Final = 90_000
 """Values above this are cut into chunks (FoundationDB refuses 100 kB). Source: architecture, The store."""
 
-TRANSACTION_BYTES_MAX: Final = 5_000_000
+TRANSACTION_BYTES_MAX: Final = 4_000_000
 """What gathers is committed beyond this, in values."""
 
 TRANSACTION_ROWS_MAX: Final = 6_000

@@ -63,7 +63,7 @@ class BlobWriter:
 
 
 async def put_blob(store: Store, keyspace: Keyspace, blob_id: bytes, body: bytes) -> None:
-    """Write a blob of any size; when this returns it is durable. Takes several transactions beyond 5 MB."""
+    """Write a blob of any size; when this returns it is durable. Takes several transactions beyond 4 MB."""
     writer = BlobWriter(store, keyspace, blob_id)
     await writer.write(body)
     await writer.finish()

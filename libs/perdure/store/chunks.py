@@ -51,7 +51,7 @@ def set_chunked(tr: Transaction, key: bytes, value: bytes, *, is_new: bool = Fal
     """Write a value of any size.
 
     Args:
-        tr: The transaction, which holds 5 MB at most.
+        tr: The transaction, which holds 8 MB at most.
         key: A leaf.
         value: What `get_chunked` returns.
         is_new: Nothing was ever written at `key`, or it was cleared: spares clearing the pieces of an older value.

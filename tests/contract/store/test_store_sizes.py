@@ -40,7 +40,7 @@ def everything_in(place: Place) -> tuple[bytes, bytes]:
     return place.root, place.root + b"\xff"
 
 
-def test_a_transaction_of_5_mb_commits_whole(place: Place) -> None:
+def test_a_transaction_as_large_as_ours_are_commits_whole(place: Place) -> None:
     value = b"v" * VALUE_BYTES_MAX
     count = TRANSACTION_BYTES_MAX // VALUE_BYTES_MAX
 

@@ -15,7 +15,7 @@ from perdure.model.journal import AttemptError, Completion, CompletionType, Erro
 from perdure.model.result import InvocationIdResult, Success, Void
 from perdure.model.target import HandlerType, ServiceType
 from perdure.registry.options import ServerDefaults, effective_options
-from services.invoker.attempt import ITEMS_PER_EVENT_MAX, Attempt
+from services.invoker.attempt import DATA_BYTES_MAX, ITEMS_PER_EVENT_MAX, Attempt
 from services.invoker.machine.events import AttemptEnded, AttemptProgressed, AttemptSuspended, CommandSent, Event
 from services.invoker.plan import Plan
 from tests.unit.invoker.builders import Machine
@@ -164,6 +164,13 @@ def test_many_commands_that_arrive_at_once_are_several_events_in_their_order() -
         1,
     ]
     assert isinstance(ended, AttemptEnded)
+
+
+def test_much_data_that_arrives_at_once_is_several_events() -> None:
+    stage = Stage()
+    large = encode_frame(MessageType.OUTPUT, wire.Output(value=wire.Value(content=bytes(DATA_BYTES_MAX // 4))).SerializeToString())
+    stage.answer(large * 6)
+    assert [len(event.items) for event in stage.host.fed if isinstance(event, AttemptProgressed)] == [3, 3]
 
 
 def test_what_arrives_behind_a_command_that_ends_the_attempt_does_not_count() -> None:
