@@ -13,12 +13,13 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from perdure.store.embedded.lock import WriteLock
 from tests.e2e.endpoint import Endpoint
-from tests.e2e.fleet import Fleet, Member, running
+from tests.e2e.fleet import Fleet, running
 from tests.e2e.processes import REPOSITORY, eventually
 from tests.e2e.steady_load import SteadyLoad
 
 pytestmark = pytest.mark.timeout(300)
 CALLS_BETWEEN = 200
+LONG_CALLS, STEPS = 24, 60
 DONE, NOT_YET, FAILED = 0, 1, 2
 ALL = list(range(24))
 
@@ -45,8 +46,14 @@ class Operator:
     def partition(self, number: int) -> dict[str, Any]:
         return dict(self.status()["partitions"][number])
 
+    def process(self, process_id: str) -> dict[str, Any]:
+        return next(dict(each) for each in self.status()["processes"] if each["process_id"] == process_id)
+
     def partitions(self, process_id: str) -> list[int]:
-        return next(list(each["partitions"]) for each in self.status()["processes"] if each["process_id"] == process_id)
+        return list(self.process(process_id)["partitions"])
+
+    def open(self, process_id: str) -> int:
+        return int(self.process(process_id)["open"])
 
 
 @pytest.fixture(scope="module")
@@ -109,14 +116,22 @@ def test_a_drained_process_may_be_stopped_and_no_call_fails(fleet: Fleet, operat
         fleet.balancer.ports.remove(ingress.port or 0)
         operator.does("drain", ingress.process_id)
         for member in (invoker, ingress):
-            assert state_of(operator, member) == "drained"
+            assert operator.process(member.process_id)["state"] == "drained"
             fleet.stop(member)
         load.wait_for_more(CALLS_BETWEEN)
     assert load.failures == []
 
 
-def state_of(operator: Operator, member: Member) -> str:
-    return next(str(each["state"]) for each in operator.status()["processes"] if each["process_id"] == member.process_id)
+def test_handlers_under_way_go_on_where_they_were_when_their_invoker_is_drained(fleet: Fleet, operator: Operator, tag: str) -> None:
+    (invoker,) = fleet.start("invoker")
+    eventually(lambda: len(operator.partitions(invoker.process_id)) == len(ALL) // 3, "the newcomer has its share")
+    with ThreadPoolExecutor(LONG_CALLS) as pool:
+        calls = [pool.submit(fleet.result, "/Steps/run", {"count": STEPS, "pause_ms": 50, "tag": f"{tag}-{n}"}) for n in range(LONG_CALLS)]
+        eventually(lambda: operator.open(invoker.process_id) > 0, "the invoker has attempts under way")
+        operator.does("drain", invoker.process_id)
+        fleet.stop(invoker)
+        assert not all(call.done() for call in calls)
+        assert [call.result(60) for call in calls] == [[number**2 for number in range(STEPS)]] * LONG_CALLS
 
 
 def test_a_drained_process_is_not_ready_and_asks_its_clients_to_leave(fleet: Fleet, operator: Operator) -> None:
