@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -20,6 +21,9 @@ from services.nodectl.lag import LAG_MS_MAX, Mailboxes, Oldest, lags_of, read_ol
 
 STORE_S_MAX: Final = 1.0
 """Whoever asks is answered also where the store does not."""
+
+PARTITIONS_PER_READ: Final = 128
+"""So that thousands of partitions are read side by side where each read waits for the network."""
 
 
 class ClusterView(msgspec.Struct, frozen=True):
@@ -55,8 +59,8 @@ class Stored(msgspec.Struct, frozen=True):
     """What the store tells."""
 
     schema_version: int = 0
-    leases: Mapping[int, Lease] = {}
     placements: Mapping[int, str] = {}
+    leases: Mapping[int, Lease] = {}
     oldest: Mapping[int, Oldest] = {}
 
 
@@ -107,21 +111,30 @@ class Cluster:
         )
 
     async def _stored(self) -> Stored | None:
+        store = self._runtime.store
+        numbers = range(self.partitions)
+        chunks = [numbers[first : first + PARTITIONS_PER_READ] for first in numbers[::PARTITIONS_PER_READ]]
         try:
             async with asyncio.timeout(STORE_S_MAX):
-                return await self._runtime.store.read(self._read)
+                schema_version, placements = await store.read(self._read_metadata)
+                parts = await asyncio.gather(*[store.read(partial(self._read_partitions, chunk)) for chunk in chunks])
         except (TimeoutError, StoreError):
             return None
-
-    def _read(self, tr: ReadTransaction) -> Stored:
-        keys_by_number = {number: self._keyspace.partition(number) for number in range(self.partitions)}
-        raw = ((number, tr.get(keys.lease)) for number, keys in keys_by_number.items())
         return Stored(
-            schema_version=int.from_bytes(tr.get(self._keyspace.meta_version) or b"", "little"),
-            leases={number: decode_lease(value) for number, value in raw if value is not None},
-            placements=read_placements(tr, self._keyspace),
-            oldest={number: read_oldest(tr, keys) for number, keys in keys_by_number.items()},
+            schema_version=schema_version,
+            placements=placements,
+            leases={number: lease for leases, _ in parts for number, lease in leases.items()},
+            oldest={number: first for _, oldest in parts for number, first in oldest.items()},
         )
+
+    def _read_metadata(self, tr: ReadTransaction) -> tuple[int, dict[int, str]]:
+        return int.from_bytes(tr.get(self._keyspace.meta_version) or b"", "little"), read_placements(tr, self._keyspace)
+
+    def _read_partitions(self, numbers: range, tr: ReadTransaction) -> tuple[dict[int, Lease], dict[int, Oldest]]:
+        keys_by_number = {number: self._keyspace.partition(number) for number in numbers}
+        raw = ((number, tr.get(keys.lease)) for number, keys in keys_by_number.items())
+        leases = {number: decode_lease(value) for number, value in raw if value is not None}
+        return leases, {number: read_oldest(tr, keys) for number, keys in keys_by_number.items()}
 
     async def is_serving(self, service: str) -> bool | None:
         """Tell whether the suite (`""`) or one role does its work; None where there is no such role."""
