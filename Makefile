@@ -24,7 +24,7 @@ APT_INSTALL := DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install
 # The longest first: each file runs as a whole, two at a time.
 SLOW_TESTS := $(wildcard tests/kill tests/e2e tests/simulation tests/contract tests/fuzz)
 
-.PHONY: help install demo up check test test-against-restate test-compose simulate bench fix docs clean
+.PHONY: help install demo up check test test-against-restate test-compose test-fdb simulate bench fix docs clean
 
 help: ## List the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,14 @@ test-against-restate: $(TOOLS) $(NODE) $(PEER) ## Run the end-to-end tests again
 
 test-compose: $(TOOLS) docker ## Build the containers and run the set without FoundationDB in them
 	.venv-dev/bin/python -m pytest tests/compose
+
+FDB_TESTS := tests/contract/store tests/e2e/contract $(addprefix tests/e2e/test_,admin.py awakeables.py calls.py failures.py fleet.py \
+	objects.py operations.py query.py results.py sql_suite.py state_mutation.py steps.py workflows.py) tests/kill/test_kill.py
+
+test-fdb: $(TOOLS) $(RUNTIME) $(NODE) ## Run store, end-to-end and kill tests on the FoundationDB cluster of PERDURE_FDB_CLUSTER_FILE
+	@missing=$$(.venv-dev/bin/python -m tests.fdb.presence); \
+	if [ -n "$$missing" ]; then echo "skipped, there is no FoundationDB: $$missing"; \
+	else .venv-dev/bin/python -m pytest -n 2 --dist loadfile $(or $(ARGS),$(FDB_TESTS)); fi
 
 simulate: $(TOOLS) ## Run SEEDS=n seeds of the simulation
 	SEEDS=$(SEEDS) .venv-dev/bin/python -m pytest tests/simulation

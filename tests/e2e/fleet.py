@@ -19,6 +19,7 @@ import httpx
 from tests.contract.bus.nats_server import NatsServer
 from tests.e2e.api import Api
 from tests.e2e.processes import REPOSITORY, end, eventually, free_ports, is_listening, spawn
+from tests.e2e.suite import root_of
 
 PYTHON: Final = os.environ.get("PERDURE_TEST_PYTHON", sys.executable)
 PUBLIC: Final = ("ingress", "admin", "sql", "nodectl")
@@ -103,7 +104,7 @@ class Fleet(Api):
         self.nats.start()
         self.balancer = Balancer()
         self.members: dict[str, list[Member]] = {}
-        self.env = {"PERDURE_LOG_FORMAT": "json"}
+        self.env = {"PERDURE_LOG_FORMAT": "json", **root_of(base_dir)}
         """Of processes that are started."""
         self._numbers = itertools.count(1)
         (self.admin_port,) = free_ports(1)

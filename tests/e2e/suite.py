@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import time
+import uuid
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +19,7 @@ from tests.e2e.api import Api
 from tests.e2e.processes import REPOSITORY, end, eventually, family, free_ports, is_listening, kill_now, spawn
 
 ROLES: Final = ("ingress", "admin", "sql", "nodectl", "invoker")
+_ROOTS: Final[dict[Path, str]] = {}
 ours_only: Final = pytest.mark.skipif(bool(os.environ.get("PERDURE_TEST_PEER")), reason="what only our server does")
 
 
@@ -39,7 +41,7 @@ class Suite(Api):
         super().__init__(f"http://127.0.0.1:{self.ingress_port}", f"http://127.0.0.1:{self.admin_port}")
         self.node_url = f"http://127.0.0.1:{self.node_port}"
         self.ready_after_s = 0.0
-        self._env = env or {}
+        self._env = {**root_of(base_dir), **(env or {})}
         self._log = base_dir.parent / f"{base_dir.name}.log"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -106,7 +108,8 @@ class Suite(Api):
         """Let `perdure check` read the store; it must be sound, whether the server runs or not. Nothing is said of the real one's."""
         if self.peer:
             return
-        checked = subprocess.run([_program(), "check", "--base-dir", str(self.base_dir)], capture_output=True, text=True, check=False)
+        command = [_program(), "check", "--base-dir", str(self.base_dir)]
+        checked = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, **self._env})
         assert checked.returncode == 0, f"the store is damaged:\n{checked.stdout}{checked.stderr}"
 
     def logs(self) -> str:
@@ -133,6 +136,13 @@ class Suite(Api):
             "DO_NOT_TRACK": "1",
         }
         return [*command, "--base-dir", str(self.base_dir)], env
+
+
+def root_of(base_dir: Path) -> dict[str, str]:
+    """Return what keeps the data of one directory's server apart from that of others, where all tests share a FoundationDB cluster."""
+    if not os.environ.get("PERDURE_FDB_CLUSTER_FILE"):
+        return {}
+    return {"PERDURE_ROOT": _ROOTS.setdefault(base_dir, f"test-{uuid.uuid4().hex}")}
 
 
 def _program() -> str:

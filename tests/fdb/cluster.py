@@ -79,6 +79,8 @@ class Cluster:
         self.is_reachable = threading.Event()
         self.is_reachable.set()
         self.starts = 0
+        self.starts_waiting = 0
+        self.largest_commit_bytes = 0
         self.met: set[Fault] = set()
         self._dice = random.Random(seed)
         self._fault_rate = fault_rate
@@ -139,6 +141,7 @@ class Cluster:
                 if conflicts := _overlaps(reads, written):
                     raise FDBError(errors.NOT_COMMITTED, conflicts)
             committed = self._apply(mutations)
+            self.largest_commit_bytes = max(self.largest_commit_bytes, sum(len(key) + len(value) for _, key, value in mutations))
             if fault is not None:
                 raise FDBError(fault.code)
             return committed
