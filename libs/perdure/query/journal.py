@@ -1,7 +1,6 @@
 """`sys_journal`: the entries of all journals that are kept. Source: shared/spec/sql.md, section 4.4."""
 
 from collections.abc import Iterator
-from functools import cached_property
 from typing import Final
 
 import msgspec
@@ -27,25 +26,33 @@ _frame: Final = AttemptEncoder(6).entry
 class JournalRow:
     """One entry; decoded only if a column needs what is in it."""
 
+    __slots__ = ("_body", "_stored", "_value", "index", "invocation_id", "service_of")
+
     def __init__(self, invocation_id: bytes, index: int, value: bytes, service_of: ServiceOf) -> None:
         self.invocation_id = invocation_id
         self.index = index
-        self._value = value
         self.service_of = service_of
+        self._value = value
+        self._stored: StoredEntry | None = None
+        self._body: bytes | None = None
 
-    @cached_property
+    @property
     def stored(self) -> StoredEntry:
         """The entry with its time."""
-        return _decode(self._value)
+        if self._stored is None:
+            self._stored = _decode(self._value)
+        return self._stored
 
     @property
     def entry(self) -> Entry:
         return self.stored.entry
 
-    @cached_property
+    @property
     def body(self) -> bytes:
         """The message as the service protocol has it."""
-        return _frame(self.entry)[_HEADER_BYTES:]
+        if self._body is None:
+            self._body = _frame(self.entry)[_HEADER_BYTES:]
+        return self._body
 
     @property
     def name(self) -> str | None:
@@ -60,17 +67,20 @@ def _scan(snapshot: Snapshot, wanted: Wanted) -> Iterator[JournalRow]:
         return snapshot.schema.services.get(name)
 
     for keys, beginning in invocations_wanted(snapshot, wanted.conditions):
+        prefix, invocation_id = b"\xff", b""
         for key, value in snapshot.scan(*range_at(keys.journal, beginning)):
-            yield JournalRow(*_place_of(key, len(keys.journals)), value, service_of)
+            if not key.startswith(prefix):
+                prefix, invocation_id = _journal_of(key, len(keys.journals))
+            # As `unpack` finds it, behind a byte that says how long it is: 8 us -> 0.3 us per entry.
+            yield JournalRow(invocation_id, int.from_bytes(key[len(prefix) + 1 :], "big"), value, service_of)
 
 
-def _place_of(key: bytes, id_at: int) -> tuple[bytes, int]:
-    """Return id and index of the entry at `key`, whose packed id begins at `id_at`."""
+def _journal_of(key: bytes, id_at: int) -> tuple[bytes, bytes]:
+    """Return what all keys of a journal begin with, and whose it is, from the key of one entry, whose packed id begins at `id_at`."""
     end = key.index(0, id_at + 1)
     while key[end + 1 : end + 2] == b"\xff":  # a zero of the id, escaped
         end = key.index(0, end + 2)
-    invocation_id = key[id_at + 1 : end].replace(b"\0\xff", b"\0")
-    return invocation_id, int.from_bytes(key[end + 2 :], "big")  # as `unpack` finds them: 8 us -> 0.5 us per entry
+    return key[: end + 1], key[id_at + 1 : end].replace(b"\0\xff", b"\0")
 
 
 SYS_JOURNAL: Final = Table[JournalRow](

@@ -88,6 +88,7 @@ def test_batches_arrive_as_they_were(tmp_path: Path) -> None:
 def test_a_reader_that_gives_up_ends_its_statement(tmp_path: Path) -> None:
     async def work(workers: QueryWorkers) -> None:
         answers = await workers.run(RUNAWAY, (), Form.JSON)
+        await until(worker_pids)  # a process that has just begun has no command line for a moment
         [pid] = worker_pids()
         process = psutil.Process(pid)
         with pytest.raises(TimeoutError):
@@ -112,6 +113,7 @@ def test_whoever_closes_a_statement_tells_its_reader_why(tmp_path: Path) -> None
 def test_a_worker_that_dies_fails_its_statement_alone(tmp_path: Path) -> None:
     async def work(workers: QueryWorkers) -> None:
         answers = await workers.run(RUNAWAY, (), Form.JSON)
+        await until(worker_pids)  # a process that has just begun has no command line for a moment
         [pid] = worker_pids()
         psutil.Process(pid).kill()
         with pytest.raises(QueryError, match="has ended"):
@@ -176,7 +178,7 @@ def test_parameters_keep_their_types_on_the_way() -> None:
     assert of_wire(to_wire([1 << 80])) == [decimal.Decimal(1 << 80)]
 
 
-async def until(fact: Callable[[], bool]) -> None:
+async def until(fact: Callable[[], object]) -> None:
     async with asyncio.timeout(10):
         while not fact():
             await asyncio.sleep(0.01)
