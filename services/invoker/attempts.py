@@ -14,6 +14,7 @@ from perdure.registry.options import OptionsCache, ServerDefaults, effective_opt
 from perdure.registry.retry import EffectiveRetryPolicy
 from perdure.registry.schema import Schema
 from services.invoker.attempt import Attempt
+from services.invoker.attempt_log import AttemptLog
 from services.invoker.calls import CallResolver
 from services.invoker.fair_queue import FairQueue
 from services.invoker.loading import Loader
@@ -81,6 +82,7 @@ class Attempts:
         """Slots of attempts that are on their way to be open."""
         self._waiting: FairQueue[tuple[int, str], tuple[StartAttempt, float]] = FairQueue()
         self._is_filling = False
+        self._log = AttemptLog()
         self._opening: set[asyncio.Task[None]] = set()
 
     @property
@@ -184,6 +186,7 @@ class Attempts:
         except _Refused as refused:
             if state is not None:
                 state.unpin()
+            self._log.refused(effect.partition, live, refused.error)
             self._feed_failure(effect.partition, live, refused.error, AttemptTimings(), self._defaults_policy())
             self._release()
             return
@@ -196,6 +199,7 @@ class Attempts:
         live.is_open = True
         live.last_start_at_ms = self._clock.now_ms()
         self.started += 1
+        self._log.started(attempt)
         attempt.open(self._client, live.last_start_at_ms)
 
     def _plan(self, live: Live) -> Plan:
@@ -269,6 +273,7 @@ class Attempts:
             attempt.state.unpin()
         if self._owner.tracer is not None:
             self._owner.tracer.attempt(attempt)
+        self._log.closed(attempt)
         self._fill()
 
     def _feed_failure(self, partition: int, live: Live, error: AttemptError, timings: AttemptTimings, policy: EffectiveRetryPolicy) -> None:
