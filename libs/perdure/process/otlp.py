@@ -37,18 +37,12 @@ class OtlpExporter:
     """Sends spans in the background, from a thread of its own.
 
     Args:
-        endpoint: `http://` or `https://` with host and port; for `http` a path may be given, `/v1/traces` if there is none.
-        protocol: `grpc` or `http`.
-        headers: Sent with each message.
-
-    Raises:
-        ConfigurationError: The endpoint is no such address.
+        sender: Sends a batch, and may take its time.
     """
 
-    def __init__(self, *, endpoint: str, protocol: str, headers: dict[str, str], role: str, process_id: str) -> None:
-        _check(endpoint)
+    def __init__(self, sender: SpanExporter, *, role: str, process_id: str) -> None:
         self._processor = BatchSpanProcessor(
-            _exporter(endpoint, protocol, {name.lower(): value for name, value in headers.items()}),
+            sender,
             max_queue_size=SPANS_WAITING_MAX,
             schedule_delay_millis=SEND_INTERVAL_MS,
             max_export_batch_size=SPANS_PER_MESSAGE_MAX,
@@ -104,6 +98,29 @@ def _span_context(context: TraceContext) -> SpanContext:
     return SpanContext(context.trace_id, context.span_id, is_remote=False, trace_flags=_FLAGS, trace_state=state)
 
 
+def sender_to(endpoint: str, protocol: str, headers: dict[str, str]) -> SpanExporter:
+    """Return what sends spans to a collector.
+
+    Args:
+        endpoint: `http://` or `https://` with host and port; for `http` a path may be given, `/v1/traces` if there is none.
+        protocol: `grpc` or `http`.
+        headers: Sent with each message.
+
+    Raises:
+        ConfigurationError: The endpoint is no such address.
+    """
+    _check(endpoint)
+    named = {name.lower(): value for name, value in headers.items()}
+    if protocol == "http":
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as HttpExporter
+
+        url = endpoint if urlsplit(endpoint).path.strip("/") else endpoint.rstrip("/") + _HTTP_PATH
+        return HttpExporter(url, headers=named, timeout=SEND_TIMEOUT_S)
+    from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as GrpcExporter
+
+    return GrpcExporter(endpoint, insecure=endpoint.startswith("http://"), headers=named or None, timeout=SEND_TIMEOUT_S)
+
+
 def _check(endpoint: str) -> None:
     try:
         parts = urlsplit(endpoint)
@@ -112,14 +129,3 @@ def _check(endpoint: str) -> None:
         is_address = False
     if not is_address:
         raise ConfigurationError(f"tracing_endpoint {endpoint!r} is not http://host:port or https://host:port")
-
-
-def _exporter(endpoint: str, protocol: str, headers: dict[str, str]) -> SpanExporter:
-    if protocol == "http":
-        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as HttpExporter
-
-        url = endpoint if urlsplit(endpoint).path.strip("/") else endpoint.rstrip("/") + _HTTP_PATH
-        return HttpExporter(url, headers=headers, timeout=SEND_TIMEOUT_S)
-    from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as GrpcExporter
-
-    return GrpcExporter(endpoint, insecure=endpoint.startswith("http://"), headers=headers or None, timeout=SEND_TIMEOUT_S)

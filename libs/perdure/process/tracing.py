@@ -83,12 +83,7 @@ def open_exporter(config: CommonConfig, *, role: str, process_id: str) -> Export
     """
     if not config.tracing_endpoint:
         return None
-    from perdure.process.otlp import OtlpExporter  # 150 ms and 10 MB that only those pay who trace
+    from perdure.process.otlp import OtlpExporter, sender_to  # 150 ms and 10 MB that only those pay who trace
 
-    return OtlpExporter(
-        endpoint=config.tracing_endpoint,
-        protocol=config.tracing_protocol,
-        headers=config.tracing_headers,
-        role=role,
-        process_id=process_id,
-    )
+    sender = sender_to(config.tracing_endpoint, config.tracing_protocol, config.tracing_headers)
+    return OtlpExporter(sender, role=role, process_id=process_id)
