@@ -54,7 +54,7 @@ test-compose: $(TOOLS) docker ## Build the containers and run the set without Fo
 	.venv-dev/bin/python -m pytest tests/compose
 
 FDB_TESTS := tests/contract/store tests/e2e/contract $(addprefix tests/e2e/test_,admin.py awakeables.py calls.py failures.py fleet.py \
-	objects.py operations.py query.py results.py sql_suite.py state_mutation.py steps.py workflows.py) tests/kill/test_kill.py
+	objects.py query.py results.py sql_suite.py state_mutation.py steps.py workflows.py) tests/kill/test_kill.py
 
 test-fdb: $(TOOLS) $(RUNTIME) $(NODE) ## Run store, end-to-end and kill tests on the FoundationDB cluster of PERDURE_FDB_CLUSTER_FILE
 	@missing=$$(.venv-dev/bin/python -m tests.fdb.presence); \

@@ -41,7 +41,7 @@ class Suite(Api):
         super().__init__(f"http://127.0.0.1:{self.ingress_port}", f"http://127.0.0.1:{self.admin_port}")
         self.node_url = f"http://127.0.0.1:{self.node_port}"
         self.ready_after_s = 0.0
-        self._env = {**root_of(base_dir), **(env or {})}
+        self.env = {**root_of(base_dir), **(env or {})}
         self._log = base_dir.parent / f"{base_dir.name}.log"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -56,7 +56,7 @@ class Suite(Api):
         assert self._process is None
         started = time.monotonic()
         command, env = self._restate() if self.peer else self._perdure()
-        self._process = spawn(command, log=self._log, env={**env, **self._env}, cwd=REPOSITORY)
+        self._process = spawn(command, log=self._log, env={**env, **self.env}, cwd=REPOSITORY)
         eventually(self._is_ready, "server is ready")
         self.ready_after_s = time.monotonic() - started
 
@@ -109,7 +109,7 @@ class Suite(Api):
         if self.peer:
             return
         command = [_program(), "check", "--base-dir", str(self.base_dir)]
-        checked = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, **self._env})
+        checked = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, **self.env})
         assert checked.returncode == 0, f"the store is damaged:\n{checked.stdout}{checked.stderr}"
 
     def logs(self) -> str:

@@ -129,7 +129,8 @@ def test_two_admins_that_register_at_once_leave_whole_revisions(suite: Suite, sd
     nats = re.search(r'listen: "([^"]+)"', (suite.base_dir / "nats.conf").read_text())
     assert nats is not None
     flags = ["--base-dir", str(suite.base_dir), "--nats-url", f"nats://{nats[1]}", "--bind", "127.0.0.1", "--port", str(port)]
-    second = spawn([str(REPOSITORY / ".venv/bin/python"), "-m", "services.admin", *flags], log=tmp_path / "log", env={}, cwd=REPOSITORY)
+    command = [str(REPOSITORY / ".venv/bin/python"), "-m", "services.admin", *flags]
+    second = spawn(command, log=tmp_path / "log", env=suite.env, cwd=REPOSITORY)
     try:
         eventually(lambda: is_listening(port), "the second admin listens")
         addresses = [f"{sdk.url}/{number}" for number in range(6)]

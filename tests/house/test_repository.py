@@ -17,6 +17,7 @@ FUNCTION_LINES_MAX: Final = 70
 BANNED_NAMES: Final = {"util", "utils", "common", "helper", "helpers", "manager", "managers", "misc"}
 TOP_LEVEL: Final = {
     *("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "pyproject.toml", "Makefile", "compose.yaml", "compose.embedded.yaml"),
+    "compose.fdb3.yaml",
     *(".gitignore", ".gitattributes", ".dockerignore", ".ci", "requirements"),
     *("libs", "services", "tests", "benchmarks", "docs", "deploy", "examples"),
 }

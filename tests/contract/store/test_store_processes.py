@@ -25,7 +25,7 @@ def a_writing_process(place: Place, name: str) -> Iterator[tuple["subprocess.Pop
     process = subprocess.Popen(
         [sys.executable, str(Path(__file__).with_name("writing_process.py")), *arguments],
         stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(Path(perdure.__path__[0]).parent)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([os.environ.get("PYTHONPATH", ""), str(Path(perdure.__path__[0]).parent)])},
     )
     assert process.stdout is not None
     try:
