@@ -29,14 +29,15 @@ def effect(tag: str, what: str) -> None:
     os.write(EFFECTS, f"{tag} {what}\n".encode())
 
 
-def context_of(ctx: restate.Context) -> Context:
-    """The context that this attempt was given."""
+def begin(ctx: restate.Context, handler: str, tag: str) -> Context:
+    """Tell which context this attempt was given, and return it."""
+    effect(tag, f"{handler} {ctx.request().id} {ctx.request().attempt_headers.get('traceparent')}")
     return TraceContextTextMapPropagator().extract(dict(ctx.request().attempt_headers))
 
 
 @traced.handler()
 async def order(ctx: restate.Context, tag: str) -> int:
-    with tracer.start_as_current_span("handler order", context=context_of(ctx)):
+    with tracer.start_as_current_span("handler order", context=begin(ctx, "order", tag)):
         await ctx.run_typed("charge", lambda: 1)
         await ctx.sleep(timedelta(milliseconds=20))
         ctx.service_send(notify, tag)
@@ -45,12 +46,12 @@ async def order(ctx: restate.Context, tag: str) -> int:
 
 @traced.handler()
 async def notify(ctx: restate.Context, tag: str) -> None:
-    effect(tag, f"notified {ctx.request().attempt_headers['traceparent']}")
+    begin(ctx, "notify", tag)
 
 
 @traced.handler()
 async def wait(ctx: restate.Context, tag: str) -> str:
-    effect(tag, ctx.request().attempt_headers["traceparent"])
+    begin(ctx, "wait", tag)
     await ctx.run_typed("once", lambda: 1)
     awakeable_id, result = ctx.awakeable(type_hint=str)
     effect(f"{tag}-awakeable", awakeable_id)
@@ -59,7 +60,7 @@ async def wait(ctx: restate.Context, tag: str) -> str:
 
 @ledger.handler()
 async def book(ctx: restate.ObjectContext, amount: int) -> int:
-    with tracer.start_as_current_span("handler book", context=context_of(ctx)):
+    with tracer.start_as_current_span("handler book", context=begin(ctx, "book", ctx.key())):
         balance = (await ctx.get("balance", type_hint=int) or 0) + amount
         ctx.set("balance", balance)
         return balance
