@@ -1,13 +1,17 @@
+import contextlib
 import gzip
 import struct
+import tracemalloc
 
 import pytest
+import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
 from perdure.codec.rpc.grpc import MessageDecoder, ServerCall, encode_message, is_grpc
 from perdure.codec.rpc.status import CallFailed, Status, decode_text, encode_text, parse_timeout_ms
 
+ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 HEADERS = [(b"content-type", b"application/grpc+proto")]
 
 
@@ -31,6 +35,22 @@ def test_a_gzip_message_is_uncompressed() -> None:
     assert decoder.receive(struct.pack(">BI", 1, len(packed)) + packed) == [b"hello" * 10]
 
 
+@pytest.mark.parametrize("sent", [b"", b"hello" * 10, bytes(range(80))])
+def test_a_zstd_message_is_uncompressed_whether_its_frame_tells_the_size_or_not(sent: bytes) -> None:
+    streaming = zstandard.ZstdCompressor().compressobj()
+    for packed in (zstandard.compress(sent), streaming.compress(sent) + streaming.flush()):
+        decoder = MessageDecoder(message_bytes_max=100, encoding=b"zstd")
+        assert decoder.receive(struct.pack(">BI", 1, len(packed)) + packed) == [sent]
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_as_zstd_are_a_message_or_a_failed_call(data: bytes) -> None:
+    for packed in (data, ZSTD_MAGIC + data):
+        with contextlib.suppress(CallFailed):
+            (message,) = MessageDecoder(message_bytes_max=100, encoding=b"zstd").receive(struct.pack(">BI", 1, len(packed)) + packed)
+            assert len(message) <= 100
+
+
 @pytest.mark.parametrize(
     ("flag", "payload", "encoding", "status"),
     [
@@ -38,6 +58,11 @@ def test_a_gzip_message_is_uncompressed() -> None:
         (1, gzip.compress(bytes(101)), b"gzip", Status.RESOURCE_EXHAUSTED),
         (1, gzip.compress(bytes(50))[:-9], b"gzip", Status.INTERNAL),
         (1, b"not gzip", b"gzip", Status.INTERNAL),
+        (1, zstandard.compress(bytes(101)), b"zstd", Status.RESOURCE_EXHAUSTED),
+        (1, b"not zstd", b"zstd", Status.INTERNAL),
+        (1, zstandard.compress(b"x")[:-1], b"zstd", Status.INTERNAL),
+        (1, zstandard.compress(b"x") * 2, b"zstd", Status.INTERNAL),
+        (1, ZSTD_MAGIC + b"\x00\xa0" + b"\x0b\x00\x00" + b"x", b"zstd", Status.INTERNAL),  # wants a window of a gigabyte
         (1, b"x", b"br", Status.UNIMPLEMENTED),
         (1, b"x", b"identity", Status.UNIMPLEMENTED),
         (2, b"x", b"gzip", Status.INTERNAL),
@@ -48,6 +73,17 @@ def test_a_message_that_cannot_be_taken_fails_with_its_status(flag: int, payload
     with pytest.raises(CallFailed) as caught:
         decoder.receive(struct.pack(">BI", flag, len(payload)) + payload)
     assert caught.value.call_status is status
+
+
+def test_what_grows_without_bounds_is_cut_short() -> None:
+    packed = zstandard.compress(bytes(1 << 28))
+    assert len(packed) < 64_000
+    tracemalloc.start()
+    with pytest.raises(CallFailed):
+        MessageDecoder(message_bytes_max=64_000, encoding=b"zstd").receive(struct.pack(">BI", 1, len(packed)) + packed)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 32 << 20
 
 
 def test_a_request_is_complete_with_the_end_of_its_body() -> None:

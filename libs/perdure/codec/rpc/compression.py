@@ -14,6 +14,9 @@ _LEVEL: Final = 1
 _GZIP_WINDOW: Final = 31
 _ZSTD_WINDOW_BYTES_MAX: Final = 8 * MIB
 """What decoders must support; more is memory for nothing."""
+_ZSTD_GROWTH_MAX: Final = 32 * KIB
+"""A block of 4 bytes can stand for 128 KiB."""
+_ZSTD_STEP_BYTES_MIN: Final = 64
 
 
 def compress(data: bytes) -> bytes:
@@ -40,21 +43,26 @@ def decompress(data: bytes, bytes_max: int) -> bytes:
 
 
 def decompress_zstd(data: bytes, bytes_max: int) -> bytes:
-    """Return what the zstd frames of a message hold.
+    """Return what the zstd frame of a message holds. It is read in steps, none of which can become much more than `bytes_max`.
 
     Raises:
-        CallFailed: INTERNAL where it is not zstd, RESOURCE_EXHAUSTED above `bytes_max`.
+        CallFailed: INTERNAL where it is not one whole frame, RESOURCE_EXHAUSTED above `bytes_max`.
     """
     import zstandard  # few clients use it
 
-    frames = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW_BYTES_MAX).stream_reader(data, read_across_frames=True)
+    frame = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW_BYTES_MAX).decompressobj()
+    step = max(_ZSTD_STEP_BYTES_MIN, bytes_max // _ZSTD_GROWTH_MAX)
+    whole = bytearray()
     try:
-        whole = frames.read(bytes_max + 1)
+        for start in range(0, len(data), step):
+            whole += frame.decompress(data[start : start + step])
+            if len(whole) > bytes_max:
+                raise CallFailed(Status.RESOURCE_EXHAUSTED, f"message of more than {bytes_max} bytes when uncompressed")
     except zstandard.ZstdError as error:
         raise CallFailed(Status.INTERNAL, f"message is not zstd: {error}") from None
-    if len(whole) > bytes_max:
-        raise CallFailed(Status.RESOURCE_EXHAUSTED, f"message of more than {bytes_max} bytes when uncompressed")
-    return whole
+    if not frame.eof or frame.unused_data:
+        raise CallFailed(Status.INTERNAL, "message is not one whole frame of zstd")
+    return bytes(whole)
 
 
 def accepts_gzip(header: bytes | None) -> bool:
