@@ -9,6 +9,7 @@ from perdure.registry.schema import Schema, read_schema
 from perdure.store.format import FORMAT_VERSION
 from perdure.store.interface import ReadTransaction
 from perdure.store.keyspace import Keyspace, range_of, unpack
+from perdure.store.placements import read_placements
 from perdure.upkeep.findings import Damage, Finding
 
 _FIRST_PARTS: Final = {"meta", "cluster", "blob", "position", "p"}
@@ -20,11 +21,21 @@ def check_metadata(tr: ReadTransaction, keyspace: Keyspace) -> list[Finding]:
     version = tr.get(keyspace.format_version)
     if version != b"%d" % FORMAT_VERSION:
         findings.append(Finding(Damage.UNREADABLE, "cluster/format", f"it is {version!r}, and this server reads {FORMAT_VERSION}"))
+    findings += _check_placements(tr, keyspace)
     try:
         schema = read_schema(tr, keyspace)
     except (msgspec.MsgspecError, KeyError, ValueError) as error:
         return [*findings, Finding(Damage.UNREADABLE, "meta", f"what is registered cannot be read: {error}")]
     return [*findings, *_check_registrations(schema)]
+
+
+def _check_placements(tr: ReadTransaction, keyspace: Keyspace) -> list[Finding]:
+    partitions = int(tr.get(keyspace.partition_count) or b"0")
+    return [
+        Finding(Damage.UNKNOWN_KEY, f"cluster/placement/{number}", f"there are {partitions} partitions, and the first is 0")
+        for number in read_placements(tr, keyspace)
+        if number >= partitions
+    ]
 
 
 def _check_registrations(schema: Schema) -> list[Finding]:
