@@ -36,6 +36,8 @@ async def serve(runtime: Runtime[SqlConfig]) -> None:
     runtime.log.info("listening", address=address)
     runtime.set_ready(True)
     async with listener:
+        await runtime.draining.wait()
+        server.begin_drain()
         await runtime.stopping.wait()
         listener.close()
         await server.drain()

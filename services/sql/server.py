@@ -61,6 +61,7 @@ class SqlServer:
         self._connections: set[_Connection] = set()
         self._sessions: dict[int, tuple[bytes, Session]] = {}
         self._next_process_id = 1
+        self._is_draining = False
         self._all_gone = asyncio.Event()
         self._all_gone.set()
 
@@ -91,10 +92,15 @@ class SqlServer:
             if not self._connections:
                 self._all_gone.set()
 
-    async def drain(self) -> None:
-        """Have every connection end after the statement that it is running, and wait for that."""
+    def begin_drain(self) -> None:
+        """Have every connection end after the statement that it is running, and refuse others."""
+        self._is_draining = True
         for connection in self._connections:
             connection.stop()
+
+    async def drain(self) -> None:
+        """Begin, and wait until all connections have ended."""
+        self.begin_drain()
         await self._all_gone.wait()
 
     async def _serve(self, connection: "_Connection") -> None:
@@ -103,6 +109,9 @@ class SqlServer:
             if startup is None:
                 return
             await log_in(startup, self._accounts, self._random, send=connection.send, receive=connection.next)
+        if self._is_draining:
+            await connection.bid_farewell("57P03", "this server is about to stop; connect to another one")
+            return
         if len(self._sessions) >= self._connections_max:
             await connection.bid_farewell("53300", f"too many connections, limit {self._connections_max}")
             return
