@@ -8,18 +8,18 @@ from typing import Any
 
 import grpc
 import httpx
+import psycopg
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from perdure.store.embedded.lock import WriteLock
 from tests.e2e.endpoint import Endpoint
-from tests.e2e.fleet import Fleet, running
+from tests.e2e.fleet import Fleet, Member, running
 from tests.e2e.processes import REPOSITORY, eventually
 from tests.e2e.steady_load import SteadyLoad
 
 pytestmark = pytest.mark.timeout(300)
 CALLS_BETWEEN = 200
-LONG_CALLS, STEPS = 24, 60
 DONE, NOT_YET, FAILED = 0, 1, 2
 ALL = list(range(24))
 
@@ -49,6 +49,9 @@ class Operator:
     def process(self, process_id: str) -> dict[str, Any]:
         return next(dict(each) for each in self.status()["processes"] if each["process_id"] == process_id)
 
+    def knows(self, process_id: str) -> bool:
+        return any(each["process_id"] == process_id and each["state"] == "ready" for each in self.status()["processes"])
+
     def partitions(self, process_id: str) -> list[int]:
         return list(self.process(process_id)["partitions"])
 
@@ -65,8 +68,20 @@ def fleet(tmp_path_factory: pytest.TempPathFactory, endpoint: Endpoint) -> Itera
 
 
 @pytest.fixture
-def operator(fleet: Fleet) -> Operator:
-    return Operator(fleet)
+def operator(fleet: Fleet) -> Iterator[Operator]:
+    """A test finds as many processes of each role as the one before it did."""
+    counts = {role: len(members) for role, members in fleet.members.items()}
+    yield Operator(fleet)
+    for role, members in fleet.members.items():
+        while len(members) > counts[role]:
+            fleet.stop(members[-1])
+
+
+def start(fleet: Fleet, operator: Operator, role: str) -> Member:
+    """Start a process, and wait until the node port knows it."""
+    (member,) = fleet.start(role)
+    eventually(lambda: operator.knows(member.process_id), f"the node port knows {member.process_id}")
+    return member
 
 
 def test_the_status_names_every_process_and_the_owner_of_every_partition(fleet: Fleet, operator: Operator) -> None:
@@ -98,7 +113,7 @@ def test_partitions_move_to_where_an_operator_wants_them_and_back_and_no_call_fa
 
 
 def test_a_moved_partition_goes_elsewhere_when_its_invoker_stops(fleet: Fleet, operator: Operator) -> None:
-    (newcomer,) = fleet.start("invoker")
+    newcomer = start(fleet, operator, "invoker")
     partition = operator.partitions(fleet.members["invoker"][0].process_id)[0]
     operator.does("move", str(partition), newcomer.process_id)
     fleet.stop(newcomer)
@@ -107,7 +122,7 @@ def test_a_moved_partition_goes_elsewhere_when_its_invoker_stops(fleet: Fleet, o
 
 
 def test_a_drained_process_may_be_stopped_and_no_call_fails(fleet: Fleet, operator: Operator, tag: str) -> None:
-    (invoker,), (ingress,) = fleet.start("invoker"), fleet.start("ingress")
+    invoker, ingress = start(fleet, operator, "invoker"), start(fleet, operator, "ingress")
     with SteadyLoad(fleet, tag) as load:
         operator.does("drain", invoker.process_id)
         assert operator.partitions(invoker.process_id) == []
@@ -122,20 +137,24 @@ def test_a_drained_process_may_be_stopped_and_no_call_fails(fleet: Fleet, operat
     assert load.failures == []
 
 
-def test_handlers_under_way_go_on_where_they_were_when_their_invoker_is_drained(fleet: Fleet, operator: Operator, tag: str) -> None:
-    (invoker,) = fleet.start("invoker")
+def test_handlers_under_way_go_on_where_they_were_when_their_invoker_is_drained(
+    fleet: Fleet, operator: Operator, endpoint: Endpoint, tag: str
+) -> None:
+    invoker = start(fleet, operator, "invoker")
     eventually(lambda: len(operator.partitions(invoker.process_id)) == len(ALL) // 3, "the newcomer has its share")
-    with ThreadPoolExecutor(LONG_CALLS) as pool:
-        calls = [pool.submit(fleet.result, "/Steps/run", {"count": STEPS, "pause_ms": 50, "tag": f"{tag}-{n}"}) for n in range(LONG_CALLS)]
-        eventually(lambda: operator.open(invoker.process_id) > 0, "the invoker has attempts under way")
-        operator.does("drain", invoker.process_id)
-        fleet.stop(invoker)
-        assert not all(call.done() for call in calls)
-        assert [call.result(60) for call in calls] == [[number**2 for number in range(STEPS)]] * LONG_CALLS
+    waiting = {key: fleet.send(f"/Journal/{key}/hold_lock", key) for key in (f"{tag}-{number}" for number in range(len(ALL)))}
+    awakeables = {key: eventually(lambda key=key: endpoint.effects(key), "it waits")[0] for key in waiting}
+    eventually(lambda: operator.open(invoker.process_id) > 0, "the invoker has attempts under way")
+    operator.does("drain", invoker.process_id)
+    fleet.stop(invoker)
+    for key, awakeable in awakeables.items():
+        assert fleet.call(f"/restate/awakeables/{awakeable}/resolve", key).status_code == 202
+    assert {key: fleet.attach(invocation).json() for key, invocation in waiting.items()} == {key: key for key in waiting}
+    assert all(endpoint.effects(key) == [awakeable] for key, awakeable in awakeables.items())
 
 
 def test_a_drained_process_is_not_ready_and_asks_its_clients_to_leave(fleet: Fleet, operator: Operator) -> None:
-    (ingress,) = fleet.start("ingress")
+    ingress = start(fleet, operator, "ingress")
     with httpx.Client(base_url=f"http://127.0.0.1:{ingress.port}") as client:
         assert "connection" not in client.get("/restate/health").headers
         operator.does("drain", ingress.process_id)
@@ -145,6 +164,24 @@ def test_a_drained_process_is_not_ready_and_asks_its_clients_to_leave(fleet: Fle
     assert (told["is_ready"], told["because"], told["is_draining"]) == (False, "draining", True)
     assert health["status"] == "Alive"
     fleet.stop(ingress)
+
+
+def test_a_drained_sql_process_ends_its_connections_and_sends_clients_elsewhere(fleet: Fleet, operator: Operator) -> None:
+    drained = start(fleet, operator, "sql")
+    address = f"host=127.0.0.1 port={drained.port} user=anyone dbname=restate"
+    with psycopg.connect(address, autocommit=True) as client:
+        assert client.execute("select count(*) from sys_invocation").fetchone() is not None
+        eventually(lambda: operator.open(drained.process_id) == 1, "the client is counted")
+        operator.does("drain", drained.process_id)
+        with pytest.raises(psycopg.errors.AdminShutdown):
+            client.execute("select 1")
+    with pytest.raises(psycopg.OperationalError, match="connect to another one"):
+        psycopg.connect(address)
+    other = fleet.members["sql"][0].port
+    both = f"host=127.0.0.1,127.0.0.1 port={drained.port},{other} user=anyone dbname=restate"
+    with psycopg.connect(both) as client:
+        assert client.info.port == other
+    fleet.stop(drained)
 
 
 def test_what_cannot_be_done_is_refused_in_words(fleet: Fleet, operator: Operator) -> None:
@@ -167,7 +204,7 @@ def test_the_last_invoker_is_not_drained(fleet: Fleet, operator: Operator) -> No
     refused = operator.run("move", "0", first.process_id)
     assert (refused.returncode, "it takes no partitions" in refused.stderr) == (FAILED, True)
     fleet.replace(first)
-    assert operator.run("status").returncode == DONE
+    eventually(lambda: operator.run("status").returncode == DONE, "the suite is whole again")
 
 
 def test_operations_want_the_token_where_one_is_set_and_reading_does_not(fleet: Fleet) -> None:
