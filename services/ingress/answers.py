@@ -137,7 +137,7 @@ class Answers:
         except Refused:
             self.asking.uploads.drop(body)
             raise
-        reply = await self.asking.invoke(invoke, receive)
+        reply = await self.asking.invoke(invoke, receive, scope.get("client"))
         if isinstance(reply, messages.Completed):
             return await self._completed(invoke.invocation_id, reply, entry)
         is_new = reply.is_new or invoke.is_fresh

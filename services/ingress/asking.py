@@ -10,7 +10,7 @@ from perdure.base.limits import BUS_BODY_BYTES_MAX
 from perdure.bus import messages
 from perdure.model.result import Failure, Success
 from services.ingress import refusals
-from services.ingress.asgi import Receive
+from services.ingress.asgi import Client, Receive
 from services.ingress.departures import CallerGone, Departures
 from services.ingress.tracing import Tracer
 from services.ingress.uploads import Blobs, Uploads
@@ -50,7 +50,9 @@ class Asking:
         finally:
             self._waiting.forget(request.request_id)
 
-    async def invoke(self, invoke: messages.Invoke, receive: Receive) -> messages.Completed | messages.Accepted:
+    async def invoke(
+        self, invoke: messages.Invoke, receive: Receive, client: Client | None = None
+    ) -> messages.Completed | messages.Accepted:
         """Return the reply to an invoke: `Completed` if it wants the result, else `Accepted`.
 
         Raises:
@@ -59,7 +61,7 @@ class Asking:
         """
         if self._tracer is None:
             return await self._invoke(invoke, receive)
-        with self._tracer.request(invoke) as request:
+        with self._tracer.request(invoke, client) as request:
             request.reply = await self._invoke(request.invoke, receive)
         return request.reply
 

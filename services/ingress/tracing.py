@@ -12,6 +12,7 @@ from perdure.base.trace import TraceContext, is_in_sample, parse_traceparent
 from perdure.bus.messages import Completed, Invoke, OwnerReply
 from perdure.model.result import Failure
 from perdure.process.tracing import Span, SpanKind, Spans, attributes_of, short_name
+from services.ingress.asgi import Client
 
 
 class TracedRequest:
@@ -35,7 +36,7 @@ class Tracer:
         self._time = asyncio.get_running_loop().time
 
     @contextlib.contextmanager
-    def request(self, invoke: Invoke) -> Generator[TracedRequest]:
+    def request(self, invoke: Invoke, client: Client | None = None) -> Generator[TracedRequest]:
         """Tell of what happens within; whoever is inside sends the invoke of the request and leaves the reply there."""
         parent = None if invoke.traceparent is None else parse_traceparent(invoke.traceparent, invoke.tracestate)
         context = self._begun(invoke.invocation_id) if parent is None else parent.with_span(self._span_id())
@@ -51,7 +52,12 @@ class Tracer:
         finally:
             if context.is_sampled:
                 end_ns = start_ns + round((self._time() - started_at_s) * 1e9)
-                self._tell(invoke, context, 0 if parent is None else parent.span_id, (start_ns, end_ns), error)
+                attributes = attributes_of(invoke.invocation_id, invoke.target)
+                if client is not None:
+                    attributes |= {"client.socket.address": client[0], "client.socket.port": client[1]}
+                parent_span_id = 0 if parent is None else parent.span_id
+                name = f"ingress {short_name(invoke.target)}"
+                self._spans.add(Span(name, context, parent_span_id, start_ns, end_ns, attributes, SpanKind.SERVER, error=error))
 
     def _begun(self, invocation_id: InvocationId) -> TraceContext:
         trace_id = int.from_bytes(invocation_id[8:], "big")
@@ -59,20 +65,6 @@ class Tracer:
 
     def _span_id(self) -> int:
         return int.from_bytes(self._random.bytes(8), "big") or 1
-
-    def _tell(self, invoke: Invoke, context: TraceContext, parent_span_id: int, times_ns: tuple[int, int], error: str | None) -> None:
-        self._spans.add(
-            Span(
-                name=f"ingress {short_name(invoke.target)}",
-                context=context,
-                parent_span_id=parent_span_id,
-                start_ns=times_ns[0],
-                end_ns=times_ns[1],
-                attributes=attributes_of(invoke.invocation_id, invoke.target),
-                kind=SpanKind.SERVER,
-                error=error,
-            )
-        )
 
 
 def _error_of(reply: OwnerReply | None) -> str | None:

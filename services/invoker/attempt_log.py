@@ -47,10 +47,10 @@ class AttemptLog:
 
     def _bound(self, partition: int, live: Live, number: int, deployment_id: str | None, trace_id: int | None) -> FilteringBoundLogger:
         log = self._log.bind(
-            invocation=format_invocation_id(live.id),
+            invocation_id=format_invocation_id(live.id),
             target=short_name(live.record.target),
             partition=partition,
-            deployment=deployment_id,
+            deployment_id=deployment_id,
             attempt=number,
         )
         if trace_id is None and live.record.traceparent is not None:

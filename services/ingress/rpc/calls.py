@@ -12,7 +12,7 @@ from perdure.codec.rpc.status import CallFailed
 from perdure.codec.rpc.unary import Headers
 from perdure.model.result import Failure
 from services.ingress import metrics, responses
-from services.ingress.asgi import Receive
+from services.ingress.asgi import Client, Receive
 from services.ingress.asking import Asking
 from services.ingress.directory import HandlerEntry
 from services.ingress.refusals import Refused
@@ -25,6 +25,7 @@ class Request(msgspec.Struct):
     path: bytes
     headers: list[tuple[bytes, bytes]]
     receive: Receive
+    client: Client | None = None
 
 
 class Moment(msgspec.Struct, frozen=True):
@@ -113,13 +114,13 @@ class Calls:
             Refused: The ingress turns it down.
         """
         invoke = method.invoke_of(message, request, self.moment(), wants_result=False)
-        reply = await self.asking.invoke(invoke, request.receive)
+        reply = await self.asking.invoke(invoke, request.receive, request.client)
         assert isinstance(reply, messages.Accepted)
         return format_invocation_id(invoke.invocation_id)
 
     async def _call(self, method: HandlerMethod, message: bytes, request: Request) -> tuple[bytes, Headers]:
         invoke = method.invoke_of(message, request, self.moment(), wants_result=True)
-        reply = await self.asking.invoke(invoke, request.receive)
+        reply = await self.asking.invoke(invoke, request.receive, request.client)
         assert isinstance(reply, messages.Completed)
         invocation_id = format_invocation_id(invoke.invocation_id)
         metadata = [] if method.is_of_era else [(b"x-restate-id", invocation_id.encode())]

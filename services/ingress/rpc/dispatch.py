@@ -148,7 +148,7 @@ class Dispatch:
             raise errors.not_public(names[0])
         if isinstance(call, ConnectGetCall) and not method.has_no_side_effects:
             return Answer(405, [(b"allow", b"POST"), (b"content-length", b"0")])
-        request = Request(scope["raw_path"], scope["headers"], receive)
+        request = Request(scope["raw_path"], scope["headers"], receive, scope.get("client"))
         if not call.is_json:
             response, metadata = await method.call(message, request)
             return call.success(response, metadata)

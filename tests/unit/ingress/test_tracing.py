@@ -48,7 +48,7 @@ def traced(
     told = Told()
 
     async def scenario() -> Invoke:
-        with Tracer(told, ratio, StillClock(), FixedRandom()).request(an_invoke(context)) as request:
+        with Tracer(told, ratio, StillClock(), FixedRandom()).request(an_invoke(context), ("10.0.0.7", 4711)) as request:
             request.reply = answer()
         return request.invoke
 
@@ -59,6 +59,7 @@ def test_a_request_is_a_child_of_its_caller_and_the_invocation_a_child_of_the_re
     (span,), asked = traced(CALLER)
     assert (span.name, span.kind, span.parent_span_id) == ("ingress Svc/handle", SpanKind.SERVER, CALLER.span_id)
     assert span.context == CALLER.with_span(7)
+    assert (span.attributes["client.socket.address"], span.attributes["client.socket.port"]) == ("10.0.0.7", 4711)
     assert asked.traceparent == span.context.traceparent
     assert asked.tracestate == "vendor=1"
 

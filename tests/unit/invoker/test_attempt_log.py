@@ -15,7 +15,7 @@ from services.invoker.attempt_log import REASON_CHARACTERS_MAX, AttemptLog
 from services.invoker.plan import Outcome
 from tests.unit.invoker.builders import Machine, a_target
 
-CONTEXT = {"target": "Svc/{key}/handle", "partition": 3, "attempt": 1, "deployment": "dp_1"}
+CONTEXT = {"target": "Svc/{key}/handle", "partition": 3, "attempt": 1, "deployment_id": "dp_1"}
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def lines_of(attempt: Any) -> list[dict[str, Any]]:
 def test_a_failed_attempt_is_a_warning_with_its_context_and_reason() -> None:
     error = AttemptError(500, "x" * 2 * REASON_CHARACTERS_MAX, "RT0007", related_command_index=2, related_command_type="run")
     (line,) = lines_of(an_attempt(Outcome.FAILED, error))
-    assert line.pop("invocation").startswith("inv_1")
+    assert line.pop("invocation_id").startswith("inv_1")
     facts = {"error_code": "RT0007", "code": 500, "reason": "x" * REASON_CHARACTERS_MAX, "command_index": 2, "command_type": "run"}
     assert line == {"event": "attempt_failed", "log_level": "warning", **CONTEXT, **facts}
 
@@ -89,4 +89,4 @@ def test_at_debug_every_attempt_is_in_the_log() -> None:
 def test_an_attempt_without_deployment_fails_in_the_log_too() -> None:
     with capture_logs() as lines:
         AttemptLog().refused(3, Machine().running(1), AttemptError(500, "no deployment was found", "RT0011"))
-    assert [(line["event"], line["deployment"], line["error_code"]) for line in lines] == [("attempt_failed", None, "RT0011")]
+    assert [(line["event"], line["deployment_id"], line["error_code"]) for line in lines] == [("attempt_failed", None, "RT0011")]
