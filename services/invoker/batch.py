@@ -91,10 +91,12 @@ class Batch:
 
     def _is_written(self, tr: Transaction) -> bool:
         """Whether an earlier try has committed. That this is read lets a late try conflict with the one that did."""
-        for key, expected in self.leases.items():
-            if tr.get(key) != expected:
+        markers = [] if self._marker is None else [self._marker]
+        found = tr.get_many([*self.leases, *markers])
+        for (key, expected), value in zip(self.leases.items(), found, strict=False):
+            if value != expected:
                 raise LeaseLost(f"the lease at {key!r} is no longer ours")
-        return self._marker is not None and tr.get(self._marker) == self.number
+        return bool(markers) and found[-1] == self.number
 
 
 def _size_of(step: Step, mail: list[MailRow]) -> int:

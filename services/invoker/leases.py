@@ -149,8 +149,9 @@ class Leases:
 
     def _read_leases(self, tr: ReadTransaction) -> tuple[dict[int, Lease], dict[int, str]]:
         keyspace = self._owner.keyspace
-        raw = ((number, tr.get(keyspace.partition(number).lease)) for number in range(self._owner.partition_count))
-        return {number: decode_lease(value) for number, value in raw if value is not None}, read_placements(tr, keyspace)
+        found = tr.get_many([keyspace.partition(number).lease for number in range(self._owner.partition_count)])
+        leases = {number: decode_lease(value) for number, value in enumerate(found) if value is not None}
+        return leases, read_placements(tr, keyspace)
 
     # Taking.
 

@@ -64,13 +64,13 @@ def _row_of(keys: PartitionKeys, suffix: bytes, mail: Mail) -> MailRow:
     return MailRow(keys, suffix, _APART + keys.mail_body(suffix), raw)
 
 
-def read_mail(tr: ReadTransaction, value: bytes) -> tuple[Mail, bytes]:
-    """Return the message of a mailbox row, and the key of its body if that is apart."""
+def read_mail(tr: ReadTransaction, value: bytes) -> tuple[Mail, bytes, int]:
+    """Return the message of a mailbox row, the key of its body if that is apart, and how many bytes it has."""
     if value[:1] == _INLINE:
-        return decode_mail(value[1:]), b""
+        return decode_mail(value[1:]), b"", len(value)
     raw = get_chunked(tr, value[1:])
     assert raw is not None, "a message and its body are written and removed together"
-    return decode_mail(raw), value[1:]
+    return decode_mail(raw), value[1:], len(raw)
 
 
 def mail_range(keys: PartitionKeys, after: bytes | None) -> tuple[bytes, bytes]:

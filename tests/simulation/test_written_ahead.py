@@ -1,6 +1,6 @@
 """Batches that no transaction takes whole, under faults: limits are shrunk until nearly every batch has values that are written ahead.
 
-Reads are shrunk as well: one at a time.
+Reads are shrunk as well: one at a time, and one message.
 """
 
 from collections.abc import Callable
@@ -11,13 +11,13 @@ from perdure.sim.cluster import Faults
 from perdure.sim.store import Commit, StoreFaults
 from perdure.store.chunks import WHOLE_VALUE, ahead_of
 from perdure.store.keyspace import Keyspace, range_of, unpack
-from services.invoker import ahead, batch, loading
+from services.invoker import ahead, batch, loading, mailbox
 from tests.simulation import world
 from tests.simulation.cases import FAULTS
 from tests.simulation.checkers import History
 from tests.simulation.lifecycle_workloads import Mutations
 from tests.simulation.suite import Everything
-from tests.simulation.workloads import Steps, TransferRing, Workload
+from tests.simulation.workloads import OrderedSends, Steps, TransferRing, Workload
 from tests.simulation.world import Case, simulate
 
 HEAD, PIECE = 3, 2
@@ -70,12 +70,13 @@ def small_transactions(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batch, "TRANSACTION_BYTES_MAX", 100)
     monkeypatch.setattr(ahead, "TRANSACTION_BYTES_MAX", 200)
     monkeypatch.setattr(loading, "READS_MAX", 1)
+    monkeypatch.setattr(mailbox, "PAGE_BYTES_MAX", 1)
     monkeypatch.setattr(world, "History", WholeHistory)
     monkeypatch.setattr(WholeHistory, "heads", 0)
 
 
 @pytest.mark.usefixtures("small_transactions")
-@pytest.mark.parametrize("workload", [TransferRing, Steps, Mutations, Everything])
+@pytest.mark.parametrize("workload", [TransferRing, OrderedSends, Steps, Mutations, Everything])
 @pytest.mark.parametrize("faults", ["no faults", "kills", "kills of slow commits", "cut off", "bad store", "failing store", "everything"])
 def test_every_rule_holds_when_values_are_written_ahead(workload: Callable[[], Workload], faults: str) -> None:
     verdict = simulate(Case(7, workload, faults, FAULTS.get(faults, KILLS_OF_SLOW_COMMITS)))

@@ -8,7 +8,7 @@ import asyncio
 import random
 import struct
 from bisect import bisect_left, insort
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -69,6 +69,9 @@ class _View:
         if key in self.writes:
             return self.writes[key]
         return self._data.get(key)
+
+    def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        return [self.get(key) for key in keys]
 
     def get_range(self, begin: bytes, end: bytes, *, limit: int = 0, reverse: bool = False) -> Pairs:
         assert limit >= 0

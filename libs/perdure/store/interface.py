@@ -3,7 +3,7 @@
 Strictly serializable; keys and values are bytes; keys are ordered bytewise. Source: architecture, The store.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
 T = TypeVar("T")
@@ -14,6 +14,10 @@ class ReadTransaction(Protocol):
 
     def get(self, key: bytes) -> bytes | None:
         """Return the value at `key`, or None."""
+        ...
+
+    def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        """Return the values at `keys`, in their order; FoundationDB is asked for all at once."""
         ...
 
     def get_range(self, begin: bytes, end: bytes, *, limit: int = 0, reverse: bool = False) -> list[tuple[bytes, bytes]]:

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,7 +23,7 @@ Operation = tuple[str, bytes, bytes, int]
 
 KEYS = st.binary(max_size=3).map(lambda tail: b"k" + tail.replace(b"\xff", b"\xfe"))
 OPERATIONS = st.tuples(
-    st.sampled_from(["set", "set", "set", "clear", "clear_range", "add", "get", "range", "reverse"]),
+    st.sampled_from(["set", "set", "set", "clear", "clear_range", "add", "get", "get_many", "range", "reverse"]),
     KEYS,
     KEYS,
     st.integers(0, 5),
@@ -43,6 +43,9 @@ class Model:
 
     def get(self, key: bytes) -> bytes | None:
         return self.data.get(key)
+
+    def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        return [self.data.get(key) for key in keys]
 
     def get_range(self, begin: bytes, end: bytes, *, limit: int = 0, reverse: bool = False) -> list[tuple[bytes, bytes]]:
         pairs = sorted(((key, value) for key, value in self.data.items() if begin <= key < end), reverse=reverse)
@@ -69,6 +72,8 @@ def read(tr: ReadTransaction, operation: Operation) -> object:
     name, key, other, limit = operation
     if name == "get":
         return tr.get(key)
+    if name == "get_many":
+        return tr.get_many([other, key])
     return tr.get_range(key, other, limit=limit, reverse=name == "reverse")
 
 
@@ -128,7 +133,7 @@ def test_a_store_does_what_a_dictionary_does(kind: str, transactions: list[tuple
                 data = model.data
             assert await store.read(lambda tr: tr.get_range(b"", b"\xff")) == sorted(data.items())
             for operation in operations:
-                if operation[0] in ("get", "range", "reverse"):
+                if operation[0] in ("get", "get_many", "range", "reverse"):
                     expected = read(Model(data), operation)
                     assert await store.read(lambda tr, operation=operation: read(tr, operation)) == expected
         await store.close()

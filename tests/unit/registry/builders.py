@@ -1,5 +1,6 @@
 """Builders with named defaults, and a transaction on a dictionary."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from perdure.model.deployment import Deployment, Handler, HandlerOptions, ProtocolMode, Service
@@ -49,6 +50,9 @@ class DictTransaction:
 
     def get(self, key: bytes) -> bytes | None:
         return self.rows.get(key)
+
+    def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        return [self.rows.get(key) for key in keys]
 
     def get_range(self, begin: bytes, end: bytes, *, limit: int = 0, reverse: bool = False) -> list[tuple[bytes, bytes]]:
         found = sorted(((key, value) for key, value in self.rows.items() if begin <= key < end), reverse=reverse)

@@ -22,7 +22,7 @@ from perdure.store.fdb.binding import (
     NativeTransactionOptions,
 )
 from perdure.store.fdb.options import RETRY_DELAY_MS_MAX, TRIES_MAX, FdbOptions, FdbTls, configure_network
-from perdure.store.fdb.store import THREADS, FdbStore
+from perdure.store.fdb.store import OUTLIVED_MAX, THREADS, FdbStore
 from perdure.store.interface import ReadTransaction, Transaction
 from perdure.store.keyspace import Keyspace
 from perdure.store.opening import open_store
@@ -225,6 +225,21 @@ def test_a_snapshot_dies_after_five_seconds_and_is_read_anew() -> None:
     assert bench.run(scenario) == b"1"
     assert tries == [b"1", b"1"]
     assert bench.store.counters.errors == {"too_old": 1}
+
+
+def test_what_never_comes_to_its_end_within_five_seconds_fails_after_a_few_tries() -> None:
+    bench = Bench()
+    tries: list[int] = []
+
+    def fn(tr: ReadTransaction) -> None:
+        tries.append(1)
+        tr.get(b"a")
+        bench.clock.now_s += 5.1
+        tr.get(b"a")
+
+    with pytest.raises(StoreError, match="longer than five seconds"):
+        bench.run(lambda store: store.read(fn))
+    assert len(tries) == OUTLIVED_MAX
 
 
 def test_a_scan_outlives_the_five_seconds_of_a_snapshot() -> None:

@@ -1,6 +1,7 @@
 """What `fn` is given: a snapshot to read, or a transaction to read and write."""
 
 import struct
+from collections.abc import Sequence
 from typing import Final
 
 from perdure.base.limits import VALUE_BYTES_MAX
@@ -48,6 +49,9 @@ class Snapshot:
         if self._has_budget:
             self._spend(_GET_BYTES + len(value or b""))
         return value
+
+    def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        return [self.get(key) for key in keys]
 
     def get_range(self, begin: bytes, end: bytes, *, limit: int = 0, reverse: bool = False) -> list[tuple[bytes, bytes]]:
         found = self._cursor.execute(RANGE_REVERSE if reverse else RANGE, (begin, end, limit or -1))

@@ -10,11 +10,12 @@ from perdure.store.fdb.conflicts import kind_of_key
 
 NOT_COMMITTED: Final = 1020
 TOO_LARGE: Final = 2101
+TOO_OLD: Final = 1007
 MAYBE_COMMITTED: Final = frozenset({1021, 1031, 1039})
 """Codes of a commit that may have happened: `commit_unknown_result`, `transaction_timed_out`, `cluster_version_changed`."""
 
 _EVENTS: Final = {
-    1007: "too_old",
+    TOO_OLD: "too_old",
     1009: "behind",
     NOT_COMMITTED: "conflict",
     1021: "unknown",

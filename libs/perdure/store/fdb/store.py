@@ -9,7 +9,7 @@ from typing import Final, TypeVar, cast
 from perdure.base.errors import CommitUnknown, StoreError
 from perdure.store.fdb.binding import Binding, NativeDatabase, NativeTransaction
 from perdure.store.fdb.conflicts import conflicting_key
-from perdure.store.fdb.counters import MAYBE_COMMITTED, NOT_COMMITTED, TOO_LARGE, StoreCounters
+from perdure.store.fdb.counters import MAYBE_COMMITTED, NOT_COMMITTED, TOO_LARGE, TOO_OLD, StoreCounters
 from perdure.store.fdb.options import COMMIT_BYTES_MAX, FdbOptions, configure_database, configure_try
 from perdure.store.fdb.transaction import FdbSnapshot, FdbTransaction
 from perdure.store.fdb.versions import CommitVersions
@@ -26,10 +26,17 @@ CLOSE_S_MAX: Final = 3.0
 """What is still under way this long after the store was closed is given up: a cluster that cannot be reached does not keep a process."""
 
 
+OUTLIVED_S: Final = 4.0
+OUTLIVED_MAX: Final = 3
+"""A transaction whose tries live so long and end as too old (FoundationDB keeps a snapshot for five seconds) has so many tries."""
+
+
 class Run:
     """A transaction on its way through its tries.
 
     Attributes:
+        began_s: When this try began.
+        outlived: Tries that lived longer than FoundationDB keeps a snapshot.
         is_first: No try has failed yet.
         is_committing: The commit of this try is sent.
         is_in_doubt: A try has failed that may have committed.
@@ -37,6 +44,8 @@ class Run:
 
     def __init__(self, native: NativeTransaction) -> None:
         self.native = native
+        self.began_s = 0.0
+        self.outlived = 0
         self.is_first = True
         self.is_committing = False
         self.is_in_doubt = False
@@ -70,6 +79,7 @@ class FdbStore:
         self._error = binding.FDBError
         self._database = database
         self._options = options or FdbOptions()
+        self._clock_s = clock_s
         self._versions = CommitVersions(clock_s)
         configure_database(database, self._options)
         self._jobs: SimpleQueue[Job[Run] | None] = SimpleQueue()
@@ -125,6 +135,7 @@ class FdbStore:
     def _try(self, run: Run, attempt: Attempt[T]) -> T:
         while not self._is_given_up:
             configure_try(run.native, self._options)
+            run.began_s = self._clock_s()
             try:
                 value = attempt(run)
             except _Stale:
@@ -166,6 +177,9 @@ class FdbStore:
         self.counters.count_error(code)
         if code == NOT_COMMITTED:
             self.counters.count_conflict(conflicting_key(run.native, self._error))
+        run.outlived += code == TOO_OLD and self._clock_s() - run.began_s > OUTLIVED_S
+        if run.outlived == OUTLIVED_MAX:
+            raise _failure(run, f"FoundationDB failed the transaction: it took longer than five seconds, {OUTLIVED_MAX} times") from error
         run.is_in_doubt |= run.is_committing and code in MAYBE_COMMITTED
         try:
             run.native.on_error(code).wait()

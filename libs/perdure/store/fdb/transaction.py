@@ -1,6 +1,7 @@
-"""Our transaction on a native one; every read blocks its thread until the cluster has answered."""
+"""Our transaction on a native one; each read blocks its thread until the cluster has answered."""
 
 import struct
+from collections.abc import Sequence
 from typing import Final
 
 from perdure.base.limits import VALUE_BYTES_MAX
@@ -19,6 +20,10 @@ class FdbSnapshot:
 
     def get(self, key: bytes) -> bytes | None:
         return self._reads.get(key).value
+
+    def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        asked = [self._reads.get(key) for key in keys]
+        return [each.value for each in asked]
 
     def get_range(self, begin: bytes, end: bytes, *, limit: int = 0, reverse: bool = False) -> list[tuple[bytes, bytes]]:
         if begin >= end:
