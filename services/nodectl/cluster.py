@@ -73,6 +73,8 @@ class Cluster:
         self._mailboxes = Mailboxes()
         self.partitions = partitions
         self.settings = masked(runtime.config)
+        self.roles = (*runtime.config.required_roles, runtime.role)
+        """Those whose health can be asked for."""
 
     async def view(self, base_url: str = "") -> ClusterView:
         """Return the present state; what the store does not tell in time is left out."""
@@ -140,7 +142,7 @@ class Cluster:
         """Tell whether the suite (`""`) or one role does its work; None where there is no such role."""
         if service == self._runtime.role:
             return self.is_ready
-        if service and service not in self._runtime.config.required_roles:
+        if service and service not in self.roles:
             return None
         reasons = (await self.view()).health.reasons
         return not any(reason.startswith(f"{service}:") for reason in reasons) if service else not reasons

@@ -76,6 +76,12 @@ def test_every_service_is_described_and_healthy(client: Client, service: str) ->
     assert client.call("grpc.health.v1.Health", "Check", service=service).status == 1
 
 
+def test_health_lists_the_suite_its_roles_and_the_services(client: Client) -> None:
+    statuses = client.call("grpc.health.v1.Health", "List").statuses
+    assert set(statuses) == {"", "ingress", "admin", "sql", "invoker", "nodectl", *SERVICES}
+    assert {each.status for each in statuses.values()} == {1}
+
+
 def test_the_node_tells_who_it_is(client: Client) -> None:
     def is_alive() -> bool:
         return bool(client.call("restate.node_ctl_svc.NodeCtlSvc", "GetIdent").status == 1)
@@ -123,7 +129,7 @@ def test_what_means_nothing_here_says_so(client: Client, service: str, method: s
 
 
 def test_a_method_that_a_service_has_not_is_told_apart_from_no_service(channel: grpc.Channel) -> None:
-    for path, text in {"/grpc.health.v1.Health/List": "no method", "/no.Service/List": "no service no.Service"}.items():
+    for path, text in {"/grpc.health.v1.Health/Cure": "no method", "/no.Service/List": "no service no.Service"}.items():
         with pytest.raises(grpc.RpcError) as caught:
             channel.unary_unary(path)(b"", timeout=LIMIT_S)
         assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED

@@ -66,8 +66,9 @@ class GrpcServer:
         self._served = _Served()
         self._reflection = Reflection(lambda: self._served)
         self._cluster = cluster
+        names = ["", *cluster.roles, *self._served.descriptors.services]
         self._methods: Methods = {
-            **HealthService(self._is_serving, stopping).methods(),
+            **HealthService(names, self._is_serving, stopping).methods(),
             **node_methods(cluster),
             **cluster_methods(cluster),
             **metadata_methods(cluster),
