@@ -102,4 +102,4 @@ class InvocationRecord(msgspec.Struct, array_like=True):
     """Version of the software that admitted it."""
     tracestate: str = ""
     starts_trace: bool = False
-    """A send: `traceparent` is not the parent but who sent it, and the invocation begins a trace of its own."""
+    """It was sent, or restarted: `traceparent` is not the parent but who caused it, and the invocation begins a trace of its own."""

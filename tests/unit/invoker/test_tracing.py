@@ -8,6 +8,7 @@ import pytest
 from perdure.base.clock import SystemRandom
 from perdure.base.ids import CANCEL_SIGNAL
 from perdure.base.trace import TraceContext, parse_traceparent
+from perdure.bus.messages import Operate
 from perdure.model.deployment import Handler, Service
 from perdure.model.journal import (
     AttemptError,
@@ -31,10 +32,10 @@ from perdure.registry.schema import schema_of
 from services.invoker.calls import CallResolver
 from services.invoker.lineage import lineage_of
 from services.invoker.loading import decode_entry, decode_record
-from services.invoker.machine.events import BuiltInCalled, CallResolved
+from services.invoker.machine.events import BuiltInCalled, CallResolved, RequestReceived
 from services.invoker.plan import Outcome
 from services.invoker.tracing import RETOLD_MS, Tracer
-from tests.unit.invoker.builders import Machine, a_target, an_id
+from tests.unit.invoker.builders import INGRESS, Machine, a_target, an_id
 
 TRACE_ID, CALLER_SPAN_ID = 0xA1, 0xB2
 SAMPLED = TraceContext(TRACE_ID, CALLER_SPAN_ID, is_sampled=True)
@@ -298,6 +299,18 @@ def test_what_is_sent_begins_a_trace_that_is_linked_to_the_sender() -> None:
     lineage = lineage_of(callee.id, callee.record, 0.0)
     assert lineage.link == stage.span("send Svc/handle").context
     assert lineage.context.trace_id == int.from_bytes(callee.id[8:], "big")
+    assert lineage.context.is_sampled
+
+
+def test_what_is_restarted_begins_a_trace_that_is_linked_to_the_first_ones_caller() -> None:
+    stage = Stage()
+    stage.running()
+    stage.machine.end(1)
+    operate = Operate(9, an_id(1), "restart_as_new")
+    stage.machine.feed(RequestReceived(INGRESS, operate, new_uuid=(7).to_bytes(16, "big")))
+    (restarted,) = stage.machine.view.lives.values()
+    lineage = lineage_of(restarted.id, restarted.record, 0.0)
+    assert (lineage.context.trace_id, lineage.parent_span_id, lineage.link) == (7, 0, SAMPLED)
     assert lineage.context.is_sampled
 
 

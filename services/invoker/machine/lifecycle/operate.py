@@ -176,6 +176,9 @@ def _create_restarted(turn: Turn, request: Operate, record: InvocationRecord, ne
         journal_retention_ms=record.journal_retention_ms,
         pin=pin,
         command_count=sum(1 for entry in kept if not isinstance(entry, Completion | Signal)),
+        traceparent=record.traceparent,
+        tracestate=record.tracestate,
+        starts_trace=True,
     )
     run_or_queue(turn, turn.create(new_id, restarted, kept))
 
