@@ -14,6 +14,7 @@ from perdure.process.certificate import HTTP_ALPN, certificate_of
 from perdure.process.config import load
 from perdure.process.http import serve_asgi
 from perdure.process.runtime import HeartbeatFacts, Runtime, run
+from perdure.process.traffic import Traffic
 from perdure.query.live import LiveSource
 from perdure.query.workers import QueryWorkers, opening_of
 from perdure.registry.cache import SchemaCache
@@ -86,6 +87,7 @@ async def serve(runtime: Runtime[AdminConfig]) -> None:
             access_log=config.access_log,
             on_listening=on_listening,
             certificate=certificate_of(config, runtime.log, alpn=HTTP_ALPN),
+            traffic=Traffic(runtime.metrics),
         )
     finally:
         await asyncio.gather(queries.close(), client.close(), owners.stop(), cache.stop(), return_exceptions=True)

@@ -51,7 +51,7 @@ class Answers:
     ) -> None:
         self.directory = Directory()
         self.rpc: ProtobufAnswers | None = None
-        self.asking = Asking(waiting=waiting, departures=departures, blobs=blobs, uploads=uploads, tracer=tracer)
+        self.asking = Asking(waiting=waiting, departures=departures, blobs=blobs, uploads=uploads, meters=meters, tracer=tracer)
         self._clock = clock
         self._random = random
         self._meters = meters

@@ -9,6 +9,7 @@ from perdure.process.certificate import HTTP_ALPN, certificate_of
 from perdure.process.http import serve_asgi
 from perdure.process.runtime import HeartbeatFacts, Runtime
 from perdure.process.tracing import open_exporter
+from perdure.process.traffic import Traffic
 from perdure.registry.cache import SchemaCache
 from perdure.registry.options import ServerDefaults, server_defaults
 from perdure.registry.schema import Schema
@@ -92,6 +93,7 @@ async def serve(runtime: Runtime[IngressConfig]) -> None:
             access_log=config.access_log,
             on_listening=listening,
             certificate=certificate_of(config, runtime.log, alpn=HTTP_ALPN),
+            traffic=Traffic(runtime.metrics),
         )
     finally:
         departures.stop()

@@ -12,6 +12,7 @@ from perdure.model.result import Failure, Success
 from services.ingress import refusals
 from services.ingress.asgi import Client, Receive
 from services.ingress.departures import CallerGone, Departures
+from services.ingress.metrics import Meters
 from services.ingress.tracing import Tracer
 from services.ingress.uploads import Blobs, Uploads
 from services.ingress.waiting import Request, Waiting
@@ -24,14 +25,25 @@ class BlobMissing(StoreError):
 class Asking:
     """What every protocol of the ingress needs of owners."""
 
-    def __init__(self, *, waiting: Waiting, departures: Departures, blobs: Blobs, uploads: Uploads, tracer: Tracer | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        waiting: Waiting,
+        departures: Departures,
+        blobs: Blobs,
+        uploads: Uploads,
+        meters: Meters,
+        tracer: Tracer | None = None,
+    ) -> None:
         self.next_request_id = waiting.next_request_id
         """Return the id to put into the next request."""
         self.uploads = uploads
         self._waiting = waiting
         self._departures = departures
         self._blobs = blobs
+        self._meters = meters
         self._tracer = tracer
+        self._time = asyncio.get_running_loop().time
 
     async def ask(self, request: Request, receive: Receive) -> messages.OwnerReply:
         """Return the final reply to a request.
@@ -40,15 +52,18 @@ class Asking:
             CallerGone: The caller left first.
         """
         future = self._waiting.ask(request)
+        asked_at_s = self._time()
         self._departures.watch(request.request_id, receive)
         try:
-            return await future
+            reply = await future
         except asyncio.CancelledError:
             if future.cancelled() and not _is_cancelling():
                 raise CallerGone from None
             raise
         finally:
             self._waiting.forget(request.request_id)
+        self._meters.owners.observe(self._time() - asked_at_s)
+        return reply
 
     async def invoke(
         self, invoke: messages.Invoke, receive: Receive, client: Client | None = None

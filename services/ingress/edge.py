@@ -61,6 +61,7 @@ class Edge:
             except CallerGone:
                 return
             cors.add_to(response.headers, origin)
+        self._meters.responses[response.status] += 1
         await send({"type": "http.response.start", "status": response.status, "headers": response.headers})
         await send({"type": "http.response.body", "body": response.body})
 

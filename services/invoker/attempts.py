@@ -22,6 +22,7 @@ from services.invoker.machine import events as facts
 from services.invoker.machine.events import RetryDue
 from services.invoker.machine.step import FailAttempt, RetryAttempt, StartAttempt
 from services.invoker.machine.view import Live
+from services.invoker.meters import AttemptMeters
 from services.invoker.owner import Owner
 from services.invoker.plan import PinnedState, Plan
 
@@ -66,6 +67,7 @@ class Attempts:
         self.message_bytes_max = message_bytes_max
         self.started = 0
         self.retried = 0
+        self.meters = AttemptMeters()
         self._owner = owner
         self._loader = loader
         self._client = client
@@ -271,6 +273,8 @@ class Attempts:
             del self._open[attempt.live.id]
         if attempt.state is not None:
             attempt.state.unpin()
+        target = attempt.live.record.target
+        self.meters.record(target.service, target.handler, attempt.outcome, attempt.duration_s, attempt.timings())
         if self._owner.tracer is not None:
             self._owner.tracer.attempt(attempt)
         self._log.closed(attempt)

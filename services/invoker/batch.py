@@ -27,19 +27,25 @@ class Batch:
         number: The same, with the owner's id: told from all other batches of this owner; resolves commits of unknown outcome.
         leases: Lease row -> its expected value, for every partition that the batch writes.
         lengths: Changed invocations and the number of their entries that this batch makes durable.
+        since_ms: When the first of its events came.
+        rows, size_bytes: About what it writes.
     """
 
-    def __init__(self, step: Step, sequence: int, number: bytes, leases: dict[bytes, bytes], keyspace: Keyspace, sender: bytes) -> None:
+    def __init__(
+        self, step: Step, sequence: int, number: bytes, leases: dict[bytes, bytes], keyspace: Keyspace, sender: bytes, since_ms: int = 0
+    ) -> None:
         self.step = step
         self.sequence = sequence
         self.number = number
         self.leases = leases
+        self.since_ms = since_ms
         self.lengths: list[tuple[Live, int]] = [(live, live.record.journal_length) for live in step.dirty.values()]
         self.mail = rows_of_mail(step.mailed, keyspace, sequence.to_bytes(8, "big") + sender)
         has_rows = bool(step.writes or step.wide or step.cleared or self.mail)
         self._marker = keyspace.partition(min(step.touched)).batch if has_rows else None
         self._ahead: Ahead | None = None
-        size_bytes = _size_of(step, self.mail)
+        self.rows = len(step.writes) + len(step.wide) + len(self.mail)
+        self.size_bytes = size_bytes = _size_of(step, self.mail)
         if size_bytes > COMMIT_BYTES_MAX:
             self._ahead = Ahead(number, keyspace, min(step.touched), self._take_out(size_bytes - TRANSACTION_BYTES_MAX, keyspace))
 

@@ -70,7 +70,8 @@ class Leases:
         self._is_leaving = False
         self._aligning = asyncio.Lock()
         self._announced_at_s = 0.0
-        self.changes = 0
+        self.taken = 0
+        self.given = 0
 
     def nudge(self) -> None:
         """Look at the leases now."""
@@ -139,7 +140,7 @@ class Leases:
         if lost:
             log.warning("partitions_lost", partitions=lost)
             owner.drop_all()
-            self._changed()
+            self._on_change()
         granted = [number for number, lease in leases.items() if lease.owner == owner.invoker_id and number not in owner.partitions]
         await self._give(assignment)
         free = await self._free(assignment, leases)
@@ -219,7 +220,8 @@ class Leases:
             owner.adopt(number, owned)
             owner.apply_restore(owned)
         log.info("partitions_taken", partitions=sorted(leases))
-        self._changed()
+        self.taken += len(leases)
+        self._on_change()
         self._announce(leases)
         self._bus.publish(self._subjects.doorbell, encode(Doorbell(VERSION, sorted(leases))))
 
@@ -246,12 +248,9 @@ class Leases:
         for number in grants:
             owner.drop(number)
         log.info("partitions_given", partitions=sorted(grants))
-        self._changed()
-        self._bus.publish(self._subjects.doorbell, encode(Doorbell(VERSION, sorted(grants))))
-
-    def _changed(self) -> None:
-        self.changes += 1
+        self.given += len(grants)
         self._on_change()
+        self._bus.publish(self._subjects.doorbell, encode(Doorbell(VERSION, sorted(grants))))
 
     def _announce(self, leases: dict[int, Lease]) -> None:
         epochs = {number: lease.epoch for number, lease in leases.items()}

@@ -12,7 +12,7 @@ import structlog
 
 from perdure.base.errors import StoreError
 from perdure.base.ids import InvocationId
-from perdure.model.invocation import InvocationRecord
+from perdure.model.invocation import InvocationRecord, Status
 from perdure.model.journal import StoredEntry
 from perdure.model.promise import PromiseRecord
 from perdure.model.state import StateMutation
@@ -259,7 +259,8 @@ async def load_partition(store: Store, owned: OwnedPartition, horizon_ms: int) -
             owned.machine.load(invocation_id, decode_record(raw))
     async for page in scan(store, *range_of(view.keys.counts)):
         for key, raw in page:
-            view.counts[key] = int.from_bytes(raw, "little", signed=True)
+            count = view.counts[key] = int.from_bytes(raw, "little", signed=True)
+            view.totals[Status[str(unpack(key)[-1]).upper()]] += count
     async for page in scan(store, *range_of(view.keys.operations)):
         for key, raw in page:
             view.operations[last_part(key)] = _decode_operation(raw)

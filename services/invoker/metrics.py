@@ -1,39 +1,36 @@
-"""What an invoker counts, read when somebody asks, so that counting costs nothing on the way of a call."""
+"""The metrics of an invoker, made when somebody asks from what its parts have counted."""
 
 from collections.abc import Iterable
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from perdure.base.clock import Clock
+from perdure.model.invocation import Status
+from services.invoker.attempts import Attempts
 from services.invoker.invoker import Invoker
+from services.invoker.leases import Leases
+from services.invoker.owner import Owner
+from services.invoker.plan import Outcome
 
 
 class InvokerMetrics(Collector):
     """Collects from the parts of an invoker."""
 
-    def __init__(self, registry: CollectorRegistry, invoker: Invoker) -> None:
+    def __init__(self, registry: CollectorRegistry, invoker: Invoker, clock: Clock) -> None:
         self._registry = registry
         self._invoker = invoker
+        self._clock = clock
         registry.register(self)
 
     def collect(self) -> Iterable[Metric]:
         """Return the present figures."""
         invoker = self._invoker
-        owner, attempts = invoker.owner, invoker.attempts
-        yield CounterMetricFamily("perdure_invoker_commits", "Transactions committed.", value=owner.commits)
-        yield CounterMetricFamily("perdure_invoker_rows", "Rows written by commits.", value=owner.rows)
-        yield CounterMetricFamily("perdure_invoker_commit_seconds", "Time spent in commits.", value=owner.commit_seconds)
         yield CounterMetricFamily("perdure_invoker_requests", "Requests from other processes.", value=invoker.requests.received)
-        yield CounterMetricFamily("perdure_invoker_attempts", "Attempts started.", value=attempts.started)
-        yield CounterMetricFamily("perdure_invoker_retries", "Attempts that failed and were tried again.", value=attempts.retried)
-        yield CounterMetricFamily("perdure_invoker_lease_changes", "Partitions taken, given or lost.", value=invoker.leases.changes)
-        yield GaugeMetricFamily("perdure_invoker_open_attempts", "Attempts that are running.", value=attempts.open_count)
-        yield GaugeMetricFamily("perdure_invoker_waiting_attempts", "Attempts that wait for a slot.", value=attempts.waiting_count)
-        lives = GaugeMetricFamily("perdure_invoker_invocations", "Unfinished invocations in memory.", labels=["partition"])
-        for number, owned in owner.partitions.items():
-            lives.add_metric([str(number)], len(owned.view.lives))
-        yield lives
+        yield from _commits(invoker.owner, self._clock.now_ms())
+        yield from _attempts(invoker.attempts)
+        yield from _partitions(invoker.owner, invoker.leases)
         yield from self._subscriptions()
 
     def _subscriptions(self) -> Iterable[Metric]:
@@ -48,3 +45,64 @@ class InvokerMetrics(Collector):
     def close(self) -> None:
         """Stop being asked."""
         self._registry.unregister(self)
+
+
+def _commits(owner: Owner, now_ms: int) -> Iterable[Metric]:
+    commits = owner.commits
+    yield commits.durations.family("perdure_invoker_commit_duration_seconds", "Commits; their number is that of transactions.")
+    yield commits.queued.family("perdure_invoker_commit_queue_seconds", "From a batch's first event to the start of its commit.")
+    yield commits.rows.family("perdure_invoker_commit_rows", "Rows that a commit wrote.")
+    yield commits.sizes.family("perdure_invoker_commit_size_bytes", "Size of what a commit wrote.")
+    yield GaugeMetricFamily("perdure_invoker_waiting_commits", "Batches that wait for the commit in flight.", value=owner.batches_waiting)
+    yield GaugeMetricFamily(
+        "perdure_invoker_oldest_uncommitted_seconds",
+        "Age of the oldest event that has not committed.",
+        value=owner.stalled_ms(now_ms) / 1_000,
+    )
+
+
+def _attempts(attempts: Attempts) -> Iterable[Metric]:
+    ended = CounterMetricFamily("perdure_invoker_attempts", "Attempts that ended.", labels=["service", "handler", "outcome"])
+    durations = HistogramMetricFamily(
+        "perdure_invoker_attempt_duration_seconds", "Attempts, from their opening to their end.", labels=["service", "handler"]
+    )
+    suspended = 0
+    for labels, meter in attempts.meters.by_handler.items():
+        suspended += meter.outcomes[Outcome.SUSPENDED]
+        for outcome, count in meter.outcomes.items():
+            if count:
+                ended.add_metric([*labels, outcome.replace(" ", "_")], count)
+        meter.durations.add_to(durations, labels)
+    yield ended
+    yield durations
+    phases = HistogramMetricFamily(
+        "perdure_invoker_attempt_phase_seconds",
+        "Where the time of an attempt went: waiting for a slot, until the deployment's first byte, in the handler, in commits.",
+        labels=["phase"],
+    )
+    for name, histogram in attempts.meters.phases.items():
+        histogram.add_to(phases, [name])
+    yield phases
+    yield CounterMetricFamily("perdure_invoker_attempts_started", "Attempts that were opened.", value=attempts.started)
+    yield CounterMetricFamily("perdure_invoker_retries", "Attempts that failed and are tried again.", value=attempts.retried)
+    yield CounterMetricFamily("perdure_invoker_suspensions", "Attempts that suspended.", value=suspended)
+    yield GaugeMetricFamily("perdure_invoker_open_attempts", "Attempts that are running.", value=attempts.open_count)
+    yield GaugeMetricFamily("perdure_invoker_waiting_attempts", "Attempts that wait for a slot.", value=attempts.waiting_count)
+
+
+def _partitions(owner: Owner, leases: Leases) -> Iterable[Metric]:
+    yield GaugeMetricFamily("perdure_invoker_partitions", "Partitions that this process owns.", value=len(owner.partitions))
+    changes = CounterMetricFamily(
+        "perdure_invoker_lease_changes", "Partitions taken, given to another process, or lost.", labels=["change"]
+    )
+    for change, count in (("taken", leases.taken), ("given", leases.given), ("lost", owner.lost)):
+        changes.add_metric([change], count)
+    yield changes
+    invocations = GaugeMetricFamily("perdure_invoker_invocations", "Invocations of owned partitions.", labels=["partition", "state"])
+    lives = GaugeMetricFamily("perdure_invoker_live_invocations", "Unfinished invocations in memory.", labels=["partition"])
+    for number, owned in sorted(owner.partitions.items()):
+        for status in Status:
+            invocations.add_metric([str(number), status.name.lower()], owned.view.totals[status])
+        lives.add_metric([str(number)], len(owned.view.lives))
+    yield invocations
+    yield lives

@@ -24,6 +24,7 @@ from services.invoker.machine.events import Event, MailReceived
 from services.invoker.machine.machine import PartitionMachine, seal, seal_counts
 from services.invoker.machine.step import Effect, Step
 from services.invoker.machine.view import CachedState, Live, PartitionView
+from services.invoker.meters import CommitMeters
 from services.invoker.tracing import Tracer
 
 log = structlog.get_logger("perdure.invoker")
@@ -92,9 +93,9 @@ class Owner:
         self.tracer = tracer
         self.adoptions = 0
         """Partitions taken so far."""
-        self.commits = 0
-        self.rows = 0
-        self.commit_seconds = 0.0
+        self.lost = 0
+        """Partitions that others have taken from us."""
+        self.commits = CommitMeters()
         self._step = self._new_step()
         self._sealed: deque[Batch] = deque()
         self._batch_number = 0
@@ -214,6 +215,11 @@ class Owner:
         """Whether all that was written to some state has committed."""
         return not state.pending_writes and state not in self._step.states
 
+    @property
+    def batches_waiting(self) -> int:
+        """Batches that wait for the commit in flight."""
+        return len(self._sealed)
+
     def stalled_ms(self, now_ms: int) -> int:
         """Return the age of the oldest event that has not committed."""
         since = [at for at in (self._gathering_since_ms, self._in_flight_since_ms) if at is not None]
@@ -221,6 +227,7 @@ class Owner:
 
     def drop_all(self) -> None:
         """Forget every partition and all that has not committed; nothing of it was visible to anyone."""
+        self.lost += len(self.partitions)
         for partition in list(self.partitions):
             self.drop(partition)
         self._step = self._new_step()
@@ -256,7 +263,8 @@ class Owner:
         self._batch_number += 1
         number = self.sender + self._batch_number.to_bytes(8, "big")
         leases = {owned.lease_key: owned.lease_value for owned in (self.partitions[partition] for partition in step.touched)}
-        self._sealed.append(Batch(step, self._batch_number, number, leases, self.keyspace, self.sender))
+        since_ms = self.clock.now_ms() if self._gathering_since_ms is None else self._gathering_since_ms
+        self._sealed.append(Batch(step, self._batch_number, number, leases, self.keyspace, self.sender, since_ms))
         self._in_flight_since_ms = self._in_flight_since_ms or self._gathering_since_ms
         self._gathering_since_ms = None
 
@@ -265,7 +273,9 @@ class Owner:
 
     async def _commit(self, batch: Batch) -> None:
         step = batch.step
-        started = asyncio.get_running_loop().time()
+        time_s = asyncio.get_running_loop().time
+        self.commits.queued.observe(max(0, self.clock.now_ms() - batch.since_ms) / 1_000)
+        started_s = time_s()
         if step.touched:
             try:
                 for write_ahead in batch.ahead():
@@ -277,9 +287,7 @@ class Owner:
                 self._in_flight_since_ms = None
                 self.on_lost()
                 return
-        self.commits += 1
-        self.rows += len(step.writes)
-        self.commit_seconds += asyncio.get_running_loop().time() - started
+        self.commits.record(rows=batch.rows, size_bytes=batch.size_bytes, duration_s=time_s() - started_s)
         if not self._sealed:
             self._in_flight_since_ms = None
         self._release(batch)

@@ -4,11 +4,13 @@ import asyncio
 
 from perdure.process.certificate import certificate_of
 from perdure.process.runtime import HeartbeatFacts, Runtime
+from perdure.process.traffic import Traffic
 from perdure.query.live import LiveSource
 from perdure.query.remote import RemoteQueries
 from perdure.query.workers import QueryWorkers, opening_of
 from services.sql.config import SqlConfig
 from services.sql.login import accounts_of
+from services.sql.metrics import SqlMetrics
 from services.sql.portal import ResultLimits
 from services.sql.server import SqlServer
 from services.sql.session import SessionLimits
@@ -28,6 +30,8 @@ async def serve(runtime: Runtime[SqlConfig]) -> None:
         certificate=certificate_of(config, runtime.log),
         random=runtime.random,
         log=runtime.log,
+        traffic=Traffic(runtime.metrics),
+        metrics=SqlMetrics(runtime.metrics),
     )
     listener = await asyncio.start_server(server.accept, config.bind, config.port)
     host, port = listener.sockets[0].getsockname()[:2]

@@ -14,9 +14,11 @@ from perdure.base.limits import MIB
 from perdure.codec.pgwire import backend
 from perdure.codec.pgwire import frontend as fe
 from perdure.process.certificate import ServerCertificate
+from perdure.process.traffic import Traffic
 from perdure.query.engine import Queries
 from perdure.query.errors import QueryError
 from services.sql.login import Accounts, log_in
+from services.sql.metrics import SqlMetrics
 from services.sql.session import Session, SessionLimits
 from services.sql.settings import REPORTED
 
@@ -38,6 +40,8 @@ class SqlServer:
         certificate: Of TLS for clients that ask for it; None declines.
         random: For the secrets of cancel requests, and for logins.
         log: Where connections that break the protocol are told.
+        traffic: Counts connections and bytes.
+        metrics: Counts statements.
     """
 
     def __init__(
@@ -50,6 +54,8 @@ class SqlServer:
         certificate: ServerCertificate | None,
         random: Random,
         log: FilteringBoundLogger,
+        traffic: Traffic,
+        metrics: SqlMetrics,
     ) -> None:
         self._queries = queries
         self._connections_max = connections_max
@@ -58,6 +64,8 @@ class SqlServer:
         self._certificate = certificate
         self._random = random
         self._log = log
+        self._traffic = traffic
+        self._metrics = metrics
         self._connections: set[_Connection] = set()
         self._sessions: dict[int, tuple[bytes, Session]] = {}
         self._next_process_id = 1
@@ -71,7 +79,8 @@ class SqlServer:
 
     async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection until it ends. For `asyncio.start_server`."""
-        connection = _Connection(reader, writer)
+        connection = _Connection(reader, writer, self._traffic)
+        self._traffic.opened()
         self._connections.add(connection)
         self._all_gone.clear()
         try:
@@ -88,6 +97,7 @@ class SqlServer:
             self._log.exception("connection_failed")
         finally:
             self._connections.discard(connection)
+            self._traffic.closed()
             connection.close()
             if not self._connections:
                 self._all_gone.set()
@@ -117,7 +127,7 @@ class SqlServer:
             return
         process_id, self._next_process_id = self._next_process_id, self._next_process_id % 0x7FFFFFFF + 1
         secret = self._random.bytes(4)
-        session = Session(self._queries, startup, self._limits, connection.send, self._log)
+        session = Session(self._queries, startup, self._limits, connection.send, self._log, self._metrics)
         self._sessions[process_id] = (secret, session)
         try:
             await connection.send(_greeting(startup, process_id, secret))
@@ -163,9 +173,10 @@ def _greeting(startup: fe.Startup, process_id: int, secret: bytes) -> bytes:
 class _Connection:
     """A socket as messages: read ahead while statements run, so that a lost client is noticed."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, traffic: Traffic) -> None:
         self._reader = reader
         self._writer = writer
+        self._traffic = traffic
         self._decoder = fe.FrontendDecoder(message_bytes_max=_MESSAGE_BYTES_MAX)
         self._messages: asyncio.Queue[fe.FrontendMessage | fe.PostgresProtocolError | None] = asyncio.Queue()
         self._room = asyncio.Semaphore(_MESSAGES_WAITING_MAX)
@@ -184,6 +195,7 @@ class _Connection:
 
     async def send(self, data: bytes) -> None:
         """Send bytes; waits where the client takes them slowly."""
+        self._traffic.sent_bytes += len(data)
         self._writer.write(data)
         await self._writer.drain()
 
@@ -221,6 +233,7 @@ class _Connection:
     async def _read(self) -> None:
         try:
             while data := await self._reader.read(_READ_BYTES):
+                self._traffic.received_bytes += len(data)
                 for message in self._decoder.receive(data):
                     await self._room.acquire()
                     self._messages.put_nowait(message)

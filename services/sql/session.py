@@ -1,6 +1,7 @@
 """One client's session: messages in, answers out. Statements run one at a time, in the order in which they came."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
@@ -16,6 +17,7 @@ from perdure.query.engine import Queries
 from perdure.query.errors import INTERNAL, QUERY_CANCELED, QueryError
 from services.sql.copying import parse_copy
 from services.sql.execution import Executor, Outcome
+from services.sql.metrics import SqlMetrics
 from services.sql.portal import CopyStream, ResultLimits, RowStream, spread
 from services.sql.statements import Kind, Statement, parse, split
 
@@ -55,11 +57,14 @@ class Session:
         send: Takes bytes for the client, and waits where the client is slow.
     """
 
-    def __init__(self, queries: Queries, startup: fe.Startup, limits: SessionLimits, send: Send, log: FilteringBoundLogger) -> None:
+    def __init__(
+        self, queries: Queries, startup: fe.Startup, limits: SessionLimits, send: Send, log: FilteringBoundLogger, metrics: SqlMetrics
+    ) -> None:
         self._executor = Executor(queries, startup.parameters)
         self._limits = limits
         self._send = send
         self._log = log
+        self._metrics = metrics
         self._prepared: dict[str, _Prepared] = {}
         self._portals: dict[str, _Portal] = {}
         self._is_skipping = False
@@ -86,10 +91,17 @@ class Session:
         elif self._is_skipping:
             pass  # until the client has seen the error and says so
         elif isinstance(message, fe.Query):
-            await self._attempt(self._simple_query(message.sql))
+            await self._counted(self._simple_query(message.sql))
             await self._send(backend.ready_for_query(self._executor.transaction_status))
         else:
-            self._is_skipping = not await self._attempt(self._extended(message))
+            attempt = self._counted if isinstance(message, fe.Execute) else self._attempt
+            self._is_skipping = not await attempt(self._extended(message))
+
+    async def _counted(self, work: Awaitable[None]) -> bool:
+        started_at_s = time.monotonic()
+        is_done = await self._attempt(work)
+        self._metrics.record(is_done, time.monotonic() - started_at_s)
+        return is_done
 
     async def _attempt(self, work: Awaitable[None]) -> bool:
         """Return whether `work` was done; the client knows what went wrong otherwise."""

@@ -244,6 +244,8 @@ class MetricsSnapshot(_Message, frozen=True):
     role: str
     process_id: str
     text: bytes
+    compressed_text: bytes = b""
+    """Where not empty, the text, by zlib."""
 
 
 class SetLogLevel(_Message, frozen=True):

@@ -85,6 +85,9 @@ class CommonConfig(msgspec.Struct, frozen=True, kw_only=True):
         Secret,
         Meta(description="bearer token that the admin API wants, and the node port for what changes something; empty: none"),
     ] = ""
+    metrics_address: Annotated[
+        str, Meta(description="where this process serves its own metrics, host:port, beside those of all on the node port; empty: nowhere")
+    ] = ""
     access_log: Annotated[bool, Meta(description="log every request to the ingress and to the admin API")] = False
     tracing_endpoint: Annotated[
         str, Meta(description="where spans are sent by OTLP, http://host:port or https://host:port; empty: nowhere")

@@ -14,6 +14,7 @@ from perdure.process.access_log import AccessLog
 from perdure.process.certificate import ServerCertificate
 from perdure.process.closing import refuse_newcomers
 from perdure.process.connections import Connection, ConnectionsState, Draining
+from perdure.process.traffic import Traffic
 
 BACKLOG: Final = 2048
 KEEP_ALIVE_S: Final = 75
@@ -42,6 +43,7 @@ async def serve_asgi(
     on_listening: Callable[[str], None] | None = None,
     access_log: bool = False,
     certificate: ServerCertificate | None = None,
+    traffic: Traffic | None = None,
 ) -> None:
     """Serve until `stopping` is set, then let what is in flight finish for `grace_ms`.
 
@@ -53,6 +55,7 @@ async def serve_asgi(
         on_listening: Called with `host:port` once connections are accepted.
         access_log: Whether every request is logged.
         certificate: For TLS; None: in clear.
+        traffic: Counts connections and bytes.
 
     Raises:
         PortTaken: The port is in use.
@@ -79,6 +82,7 @@ async def serve_asgi(
         stopping,
         draining_s=min(DRAINING_S_MAX, grace_ms / 4_000),
         certificate=certificate,
+        traffic=traffic or Traffic(),
     )
     server.on_started = lambda: on_listening(_address(listener)) if on_listening is not None else None
     await server.serve(sockets=[listener])
@@ -95,9 +99,10 @@ class _Server(uvicorn.Server):
         *,
         draining_s: float,
         certificate: ServerCertificate | None,
+        traffic: Traffic,
     ) -> None:
         super().__init__(config)
-        self.server_state = ConnectionsState()
+        self.server_state = ConnectionsState(traffic)
         self._certificate = certificate
         self._draining = draining
         self._stopping = stopping

@@ -9,6 +9,7 @@ import os
 import secrets
 import signal
 import ssl
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final, Generic, TypeVar
@@ -26,9 +27,9 @@ from perdure.bus.interface import Bus
 from perdure.bus.messages import VERSION, Drain, Heartbeat, LogLevelSet, SetLogLevel, decoder_of, encode
 from perdure.bus.nats import NatsBus, connect
 from perdure.bus.subjects import Subjects
-from perdure.process import logging, notify, parent
+from perdure.process import logging, metrics_port, notify, parent
 from perdure.process.config import CommonConfig, fdb_options, masked_changes
-from perdure.process.metrics import ProcessMetrics, count_store
+from perdure.process.metrics import ProcessMetrics, count_bus, count_store
 from perdure.process.peers import HEARTBEAT_INTERVAL_MS, Peers
 from perdure.store.interface import Store
 
@@ -80,6 +81,8 @@ class Runtime(Generic[C]):
         self.started_at_ms = clock.now_ms()
         self._is_ready = False
         self._not_ready_because = STARTING
+        self._last_heartbeat = b""
+        self._beat_at_s = 0.0
 
     @property
     def is_ready(self) -> bool:
@@ -125,7 +128,9 @@ class Runtime(Generic[C]):
             subscription_failures=facts.subscription_failures,
             is_draining=self.draining.is_set(),
         )
-        self.bus.publish(self.subjects.heartbeats, encode(heartbeat))
+        self._last_heartbeat = encode(heartbeat)
+        self._beat_at_s = time.monotonic()
+        self.bus.publish(self.subjects.heartbeats, self._last_heartbeat)
 
     async def attend(self) -> None:
         """Subscribe to what all processes are asked, and send heartbeats until cancelled."""
@@ -139,16 +144,16 @@ class Runtime(Generic[C]):
             self.send_heartbeat()
             due_at_s = loop.time() + interval_s
             await asyncio.sleep(interval_s)
-            self.process_metrics.observe_lag(max(0.0, loop.time() - due_at_s))
+            self.process_metrics.loop_lag.observe(max(0.0, loop.time() - due_at_s))
             self.peers.tick()
 
     def _take_heartbeat(self, payload: bytes, _reply: str) -> None:
+        if payload == self._last_heartbeat:
+            self.process_metrics.bus_lag.observe(time.monotonic() - self._beat_at_s)
         if self.peers.receive(payload):
             self.send_heartbeat()  # so that a newcomer knows all of us without waiting for the next round
 
     def _answer_metrics(self, _payload: bytes, reply: str) -> None:
-        if isinstance(self.bus, NatsBus):
-            self.process_metrics.bus_dropped.set(self.bus.dropped)
         self.bus.publish(reply, self.process_metrics.snapshot())
 
     def _set_log_level(self, payload: bytes, reply: str) -> None:
@@ -208,8 +213,12 @@ async def _live(role: str, process_id: str, config: C, serve: Callable[[Runtime[
     runtime = Runtime(role=role, process_id=process_id, config=config, clock=SystemClock(), random=SystemRandom(), bus=bus, store=store)
     runtime.stopping = stopping
     count_store(runtime.metrics, store)
+    count_bus(runtime.metrics, bus)
     try:
-        return await _serve(runtime, serve)
+        async with metrics_port.serving(config.metrics_address, runtime.process_metrics.text):
+            return await _serve(runtime, serve)
+    except ConfigurationError as error:
+        return _failure(log, "start_failed", error)
     finally:
         await _close(runtime)
 

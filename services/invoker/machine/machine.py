@@ -165,6 +165,7 @@ def seal_counts(views: Mapping[int, PartitionView], step: Step) -> None:
             key = view.keys.count(service, handler, status.name.lower())
             value = view.counts.get(key, 0) + difference
             view.counts[key] = value
+            view.totals[status] += difference
             step.writes[key] = value.to_bytes(8, "little", signed=True) if value else None
 
 

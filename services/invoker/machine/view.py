@@ -8,7 +8,7 @@ import msgspec
 
 from perdure.base.ids import InvocationId
 from perdure.bus.messages import InvocationFilter
-from perdure.model.invocation import IngressSink, InvocationRecord
+from perdure.model.invocation import IngressSink, InvocationRecord, Status
 from perdure.model.journal import AttemptError, Entry
 from perdure.model.promise import PromiseRecord
 from perdure.model.state import StateMutation
@@ -139,6 +139,8 @@ class PartitionView:
         """The last invocations that ended and left memory: a request for one that claims to be new is a repetition."""
         self.operations: dict[bytes, OperationRecord] = {}
         self.counts: dict[bytes, int] = {}
+        self.totals: list[int] = [0] * len(Status)
+        """Status -> number of invocations, the sum of `counts`."""
 
     def arm(self, timer: Timer) -> None:
         """Keep a timer in memory if it is near."""

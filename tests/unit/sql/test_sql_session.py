@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 import structlog
+from prometheus_client import CollectorRegistry
 
 from perdure.base.limits import MIB
 from perdure.codec.pgwire import frontend as fe
 from perdure.query.engine import Engine
 from perdure.store.keyspace import Keyspace
 from perdure.store.opening import open_store
+from services.sql.metrics import SqlMetrics
 from services.sql.portal import ResultLimits
 from services.sql.session import Session, SessionLimits
 
@@ -33,7 +35,7 @@ def answers(tmp_path: Path, *messages: fe.FrontendMessage) -> list[tuple[str, by
     async def run() -> None:
         store = open_store(path=str(tmp_path / "store.db"), fdb_cluster_file=None, root="perdure")
         engine = Engine(store, Keyspace(), ask_live=no_live, memory_bytes_max=64 * MIB)
-        session = Session(engine, fe.Startup(0, {}), LIMITS, send, structlog.get_logger())
+        session = Session(engine, fe.Startup(0, {}), LIMITS, send, structlog.get_logger(), SqlMetrics(CollectorRegistry()))
         for message in messages:
             await session.receive(message)
         await store.close()

@@ -87,6 +87,11 @@ class NatsBus:
         self._on_no_responders: list[Callable[[str], None]] = []
         self.dropped = 0
         """Messages that were published while disconnected or with too much waiting."""
+        self.sent = 0
+        self.sent_bytes = 0
+        self.received = 0
+        self.received_bytes = 0
+        """Of payloads, as `sent_bytes`."""
 
     @property
     def is_connected(self) -> bool:
@@ -107,6 +112,8 @@ class NatsBus:
         size = len(payload)
         if size > self._payload_bytes_max:
             raise LocalProtocolError(f"message of {size} bytes for {subject}, the NATS server takes {self._payload_bytes_max}")
+        self.sent += 1
+        self.sent_bytes += size
         pending = self._pending
         if not pending:
             self._loop.call_soon(self._flush)
@@ -195,6 +202,8 @@ class NatsBus:
         return inbox
 
     def _deliver(self, delivery: Delivery) -> None:
+        self.received += 1
+        self.received_bytes += len(delivery.payload)
         if delivery.sid == self._inbox_sid:
             inbox = self._inboxes.get(delivery.subject)
             if inbox is not None:

@@ -31,6 +31,16 @@ class EmbeddedStore:
         self._reader = Reader(path)
         self._is_closed = False
 
+    @property
+    def transactions(self) -> int:
+        """Write transactions begun."""
+        return self._writer.transactions
+
+    @property
+    def lock_waits(self) -> int:
+        """Those of them that had to wait for another process."""
+        return self._writer.lock_waits
+
     async def transact(self, fn: Callable[[Transaction], T]) -> T:
         self._check_open()
         job = Job(fn)

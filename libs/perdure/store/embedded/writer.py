@@ -41,6 +41,8 @@ class Writer:
         self._checkpointer = Checkpointer(path)
         self._waiting: deque[Job[Transaction]] = deque()
         self._is_busy = False
+        self.transactions = 0
+        self.lock_waits = 0
         self._steps: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._thread = Thread(target=self._run_steps, name="store-writer", daemon=True)
         self._thread.start()
@@ -61,6 +63,7 @@ class Writer:
             if self._lock.try_acquire():
                 self._prepare(job)
             else:
+                self.lock_waits += 1
                 self._is_busy = True
                 self._steps.put(lambda job=job: self._wait_on_thread(job))
 
@@ -75,6 +78,7 @@ class Writer:
 
     def _prepare(self, job: Job[Transaction]) -> None:
         """Run a transaction up to its commit, while the lock is held; then end it, or hand it to the thread."""
+        self.transactions += 1
         self._is_busy = True
         try:
             self._cursor.execute(BEGIN_WRITE)
