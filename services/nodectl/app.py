@@ -1,23 +1,25 @@
 """Wiring of the nodectl process: its paths, and where their answers come from."""
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qsl
 
 import msgspec
 
-from perdure.bus.messages import MetricsSnapshot, decoder_of
 from perdure.codec.rpc.grpc import is_grpc
 from perdure.process.access import is_loopback
 from perdure.process.certificate import HTTP_ALPN, certificate_of
 from perdure.process.http import serve_asgi
+from perdure.process.metrics_port import CONTENT_TYPE
 from perdure.process.runtime import HeartbeatFacts, Runtime
+from perdure.process.traffic import Traffic
 from perdure.store.format import prepare
 from perdure.store.keyspace import Keyspace
-from services.nodectl import metrics
 from services.nodectl.cluster import Cluster
 from services.nodectl.config import NodectlConfig
 from services.nodectl.operations import Operations
 from services.nodectl.refusal import Refused
+from services.nodectl.scrape import Scrape
 from services.nodectl.status import status_of
 
 if TYPE_CHECKING:
@@ -57,6 +59,7 @@ async def serve(runtime: Runtime[NodectlConfig]) -> None:
         grace_ms=config.shutdown_grace,
         on_listening=listening,
         certificate=certificate_of(config, runtime.log, alpn=HTTP_ALPN),
+        traffic=Traffic(runtime.metrics),
     )
 
 
@@ -67,9 +70,9 @@ class Nodectl:
         self._runtime = runtime
         self._cluster = cluster
         self._operations = operations
-        self._snapshots = decoder_of(MetricsSnapshot)
+        self._scrape = Scrape(runtime, cluster)
         self._grpc: GrpcServer | None = None
-        self._routes: dict[str, Callable[[], Awaitable[_Answer]]] = {
+        self._routes: dict[str, Callable[[Mapping[str, str]], Awaitable[_Answer]]] = {
             "/health": self._answer_health,
             "/ready": self._answer_ready,
             "/status": self._answer_status,
@@ -83,7 +86,7 @@ class Nodectl:
             await self._grpc_server().handle(scope, receive, send)
             return
         is_operation = scope["path"] in self._operations.by_path
-        status, content_type, body = await (self._operate(scope) if is_operation else self._answer(scope["method"], scope["path"]))
+        status, content_type, body = await (self._operate(scope) if is_operation else self._answer(scope))
         headers = [(b"content-type", content_type.encode()), (b"content-length", b"%d" % len(body))]
         if status == 405:
             headers.append((b"allow", b"PUT" if is_operation else b"GET, HEAD"))
@@ -99,36 +102,32 @@ class Nodectl:
             self._grpc = GrpcServer(self._cluster, self._runtime.stopping)
         return self._grpc
 
-    async def _answer(self, method: str, path: str) -> _Answer:
+    async def _answer(self, scope: MutableMapping[str, Any]) -> _Answer:
+        path = scope["path"]
         route = self._routes.get(path)
         if route is None:
             there_are = ", ".join([*self._routes, *self._operations.by_path])
             return 404, TEXT, f"nothing at {path}; there are {there_are} and gRPC\n".encode()
-        if method not in ("GET", "HEAD"):
+        if scope["method"] not in ("GET", "HEAD"):
             return 405, TEXT, b"only GET\n"
-        return await route()
+        try:
+            return await route(dict(parse_qsl(scope["query_string"].decode("latin-1"))))
+        except Refused as refused:
+            return refused.status, TEXT, f"{refused.message}\n".encode()
 
-    async def _answer_health(self) -> _Answer:
+    async def _answer_health(self, _: Mapping[str, str]) -> _Answer:
         return 200, JSON, msgspec.json.encode((await self._cluster.view()).health)
 
-    async def _answer_ready(self) -> _Answer:
+    async def _answer_ready(self, _: Mapping[str, str]) -> _Answer:
         health = (await self._cluster.view()).health
         body = msgspec.json.encode({"status": health.status, "reasons": health.reasons})
         return (200 if health.status == "Alive" else 503), JSON, body
 
-    async def _answer_status(self) -> _Answer:
+    async def _answer_status(self, _: Mapping[str, str]) -> _Answer:
         return 200, JSON, msgspec.json.encode(status_of(await self._cluster.view()))
 
-    async def _answer_metrics(self) -> _Answer:
-        runtime = self._runtime
-        replies = await runtime.bus.gather(
-            runtime.subjects.metrics,
-            b"",
-            timeout_s=runtime.config.metrics_timeout / 1_000,
-            replies_max=max(1, len(runtime.peers.alive())),
-        )
-        snapshots = sorted(map(self._snapshots.decode, replies), key=lambda each: (each.role, each.process_id))
-        return 200, metrics.CONTENT_TYPE, metrics.merge(snapshots)
+    async def _answer_metrics(self, parameters: Mapping[str, str]) -> _Answer:
+        return 200, CONTENT_TYPE, await self._scrape.text(parameters)
 
     async def _operate(self, scope: MutableMapping[str, Any]) -> _Answer:
         if scope["method"] != "PUT":

@@ -5,11 +5,9 @@ gathered by name, and each sample gets the labels `role` and `process` of where 
 """
 
 from collections.abc import Iterable
-from typing import Final
 
 from perdure.bus.messages import MetricsSnapshot
-
-CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+from perdure.process.metrics import text_of
 
 
 class _Family:
@@ -31,7 +29,7 @@ def _add(families: dict[str, _Family], snapshot: MetricsSnapshot) -> None:
     labels = f'role="{_escape(snapshot.role)}",process="{_escape(snapshot.process_id)}"'
     name = ""
     is_known = False
-    for line in snapshot.text.decode().splitlines():
+    for line in text_of(snapshot).splitlines():
         if line.startswith(("# HELP ", "# TYPE ")):
             kind_name = line.split(" ", 3)[2]
             if kind_name != name:
