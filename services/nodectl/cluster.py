@@ -134,8 +134,8 @@ class Cluster:
 
     def _read_partitions(self, numbers: range, tr: ReadTransaction) -> tuple[dict[int, Lease], dict[int, Oldest]]:
         keys_by_number = {number: self._keyspace.partition(number) for number in numbers}
-        raw = ((number, tr.get(keys.lease)) for number, keys in keys_by_number.items())
-        leases = {number: decode_lease(value) for number, value in raw if value is not None}
+        found = tr.get_many([keys.lease for keys in keys_by_number.values()])
+        leases = {number: decode_lease(value) for number, value in zip(numbers, found, strict=True) if value is not None}
         return leases, {number: read_oldest(tr, keys) for number, keys in keys_by_number.items()}
 
     async def is_serving(self, service: str) -> bool | None:

@@ -42,7 +42,10 @@ class Operations:
         """
         if not brings_token(headers, self._runtime.config.auth_token):
             raise Refused(401, "this operation wants `authorization: Bearer` with the token that `auth_token` sets")
-        return await self.by_path[path](dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True)))
+        parameters = dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True))
+        done = await self.by_path[path](parameters)
+        self._runtime.log.info("operation_carried_out", path=path, parameters=parameters)
+        return done
 
     async def _set_log_level(self, parameters: Parameters) -> Any:
         runtime = self._runtime

@@ -37,7 +37,7 @@ class PartitionStatus(msgspec.Struct, frozen=True):
         owner: The process that says it owns it; empty where none does.
         epoch: Of its lease; 0 where it never had an owner.
         lag_ms: How long its oldest piece of work has been waiting; null where the store does not tell.
-        moved_to: Where an operator wants it, if that process lives.
+        moved_to: Where an operator wants it, if that process lives and does not drain.
     """
 
     partition: int
@@ -97,5 +97,5 @@ def _partition(view: ClusterView, number: int) -> PartitionStatus:
         owner=view.owners.get(number, ""),
         epoch=0 if lease is None else lease.epoch,
         lag_ms=view.lags_ms.get(number),
-        moved_to=wanted_at if any(each.process_id == wanted_at for each in view.heartbeats) else "",
+        moved_to=wanted_at if any(each.process_id == wanted_at and not each.is_draining for each in view.heartbeats) else "",
     )

@@ -46,6 +46,8 @@ def test_partitions_tell_their_owner_epoch_and_lag() -> None:
     assert [(each.owner, each.epoch, each.lag_ms) for each in told.partitions] == [("", 0, 7), ("invoker-1", 4, 0)]
 
 
-def test_a_move_to_a_process_that_is_gone_is_not_told() -> None:
+def test_a_move_to_a_process_that_is_gone_or_drains_is_not_told() -> None:
+    draining = a_heartbeat(number=3, is_draining=True)
+    assert status(draining, placements={0: "invoker-3"}).partitions[0].moved_to == ""
     told = status(a_heartbeat(), placements={0: "invoker-1", 1: "invoker-2"})
     assert [each.moved_to for each in told.partitions] == ["invoker-1", ""]
