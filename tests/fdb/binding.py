@@ -87,9 +87,17 @@ class Binding:
 
     FDBError = FDBError
 
-    def __init__(self, servers: Servers, *, seed: int = 0, clock_s: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        servers: Servers,
+        *,
+        seed: int = 0,
+        clock_s: Callable[[], float] = time.monotonic,
+        wait: Callable[[float], None] = time.sleep,
+    ) -> None:
         self.servers = servers
         self.clock_s = clock_s
+        self.wait = wait
         self.dice = random.Random(seed)
         self.tries: list[dict[str, object]] = []
         """Options of each try that asked the cluster for something."""
@@ -329,6 +337,6 @@ class Transaction(Reads):
         limit = int(str(self.options.values.get("retry_limit", -1)))
         if code not in RETRYABLE or 0 <= limit < self._failures:
             raise FDBError(code)
-        time.sleep(self._binding.dice.random() * BACKOFF_S_MAX)
+        self._binding.wait(self._binding.dice.random() * BACKOFF_S_MAX)
         self.options = Options({name: value for name, value in self.options.values.items() if name in KEPT_OPTIONS})
         self._begin()

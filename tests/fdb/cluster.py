@@ -78,6 +78,7 @@ class Cluster:
         self.clock_s = clock_s
         self.is_reachable = threading.Event()
         self.is_reachable.set()
+        self.on_commit: Callable[[int, dict[bytes, bytes | None]], None] | None = None
         self.starts = 0
         self.starts_waiting = 0
         self.largest_commit_bytes = 0
@@ -146,6 +147,11 @@ class Cluster:
                 raise FDBError(fault.code)
             return committed
 
+    def present(self, begin: bytes, end: bytes) -> Pairs:
+        """Return what is in the store now."""
+        keys = self._keys[bisect_left(self._keys, begin) : bisect_left(self._keys, end)]
+        return [(key, value) for key in keys if (value := self._value_at(key, self._version)) is not None]
+
     def _apply(self, mutations: Sequence[Mutation]) -> int:
         version = self._version = max(self._version, self._advance()) + 1
         stamp = struct.pack(">QH", version, 0)
@@ -159,9 +165,16 @@ class Cluster:
             place = _stamped(key, stamp) if kind == "stamp" else key
             self._put(place, add(self._value_at(key, version), value) if kind == "add" else value, version)
             written.append((place, place + b"\x00"))
+        if self.on_commit is not None:
+            changed = [key for begin, end in written for key in self._changed(begin, end, version)]
+            self.on_commit(version, {key: self._value_at(key, version) for key in changed})
         self._commits.append((version, sorted(written)))
         self._forget()
         return version
+
+    def _changed(self, begin: bytes, end: bytes, version: int) -> list[bytes]:
+        keys = self._keys[bisect_left(self._keys, begin) : bisect_left(self._keys, end)]
+        return [key for key in keys if self._history[key][-1][0] == version]
 
     def _put(self, key: bytes, value: bytes | None, version: int) -> None:
         history = self._history.get(key)

@@ -22,7 +22,8 @@ from perdure.store.fdb.binding import (
     NativeTransactionOptions,
 )
 from perdure.store.fdb.options import RETRY_DELAY_MS_MAX, TRIES_MAX, FdbOptions, FdbTls, configure_network
-from perdure.store.fdb.store import OUTLIVED_MAX, THREADS, FdbStore
+from perdure.store.fdb.store import THREADS, FdbStore
+from perdure.store.fdb.tries import OUTLIVED_MAX
 from perdure.store.interface import ReadTransaction, Transaction
 from perdure.store.keyspace import Keyspace
 from perdure.store.opening import open_store
