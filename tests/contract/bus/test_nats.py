@@ -13,6 +13,7 @@ import uvloop
 from perdure.base.errors import ConfigurationError, LocalProtocolError
 from perdure.bus.interface import Bus, NoResponders
 from perdure.bus.nats import NatsBus, connect
+from tests.contract.bus.nats_accounts import Accounts
 from tests.contract.bus.nats_server import NatsServer
 
 LIMIT_S = 20.0
@@ -277,8 +278,32 @@ def test_a_server_that_does_not_read_costs_messages_but_not_memory(server: NatsS
 
 
 def test_credentials_that_cannot_be_used_are_refused_at_once(server: NatsServer) -> None:
-    with pytest.raises(ConfigurationError, match="NATS credentials"):
+    with pytest.raises(ConfigurationError, match=r"nats_credentials_file /nowhere/user\.creds"):
         uvloop.run(connect(server.url, credentials_file="/nowhere/user.creds"))
+
+
+def test_credentials_open_a_server_that_asks_for_tokens_also_when_they_are_renewed(tmp_path: Path) -> None:
+    accounts = Accounts()
+    server = NatsServer(tmp_path, accounts.settings)
+    server.start()
+    path = accounts.credentials(tmp_path / "user.creds")
+
+    async def scenario(bus: NatsBus) -> None:
+        received = Received()
+        await bus.subscribe("subject", received)
+        bus.publish("subject", b"first")
+        await received.until(1)
+        accounts.credentials(tmp_path / "user.creds")
+        server.kill()
+        server.start()
+        while (b"second", "") not in received.messages:
+            bus.publish("subject", b"second")
+            await asyncio.sleep(0.01)
+
+    try:
+        with_buses(server, 1, scenario, credentials_file=path)
+    finally:
+        server.kill()
 
 
 def test_connecting_waits_until_the_server_is_there(server: NatsServer) -> None:

@@ -6,8 +6,6 @@ message was for (servers since 2.11), which is what `on_no_responders` hands on;
 """
 
 import asyncio
-import importlib.util
-import os
 import secrets
 import ssl
 from collections.abc import Callable
@@ -16,9 +14,10 @@ from typing import Final
 import structlog
 from nats.aio.subscription import Subscription as NatsSubscription
 
-from perdure.base.errors import ConfigurationError, LocalProtocolError
+from perdure.base.errors import LocalProtocolError
 from perdure.bus.interface import NoResponders, Receiver
 from perdure.bus.nats.client import DirectClient
+from perdure.bus.nats.credentials import read_credentials
 from perdure.bus.nats.parser import Delivery, header_of, status_of
 
 RECONNECT_WAIT_S: Final = 0.1
@@ -151,7 +150,8 @@ class NatsBus:
             tls=tls,
             user=user or None,
             password=password or None,
-            user_credentials=credentials_file or None,
+            user_jwt_cb=(lambda: bytearray(read_credentials(credentials_file).jwt)) if credentials_file else None,
+            signature_cb=(lambda nonce: read_credentials(credentials_file).sign(nonce)) if credentials_file else None,
             max_reconnect_attempts=-1,
             reconnect_time_wait=RECONNECT_WAIT_S,  # pyright: ignore[reportArgumentType]  # only ever slept for
             ping_interval=PING_INTERVAL_S,
@@ -251,14 +251,6 @@ def _ignore(payload: bytes, reply: str) -> None:
     """Take replies that come before the inbox's number is known: there cannot be any."""
 
 
-def _check_credentials(path: str) -> None:
-    """Refuse at start what nats-py would only meet with each attempt, and try for ever."""
-    if importlib.util.find_spec("nkeys") is None:
-        raise ConfigurationError("NATS credentials need the package nkeys, which is not installed")
-    if not os.access(path, os.R_OK):
-        raise ConfigurationError(f"NATS credentials {path} cannot be read")
-
-
 async def connect(
     url: str,
     *,
@@ -273,13 +265,13 @@ async def connect(
     Args:
         url: `nats://host:port` or `tls://host:port`, several separated by commas.
         name: How the connection is called in NATS' monitoring.
-        credentials_file: Path of a `.creds` file (needs the package `nkeys`).
+        credentials_file: Path of a `.creds` file, read with each connection, so that it can be renewed.
 
     Raises:
         ConfigurationError: The credentials cannot be used.
     """
     if credentials_file:
-        _check_credentials(credentials_file)
+        read_credentials(credentials_file)  # nats-py would only meet a bad one with each attempt, and try for ever
     bus = NatsBus()
     await bus.open(url, name=name, tls=tls, user=user, password=password, credentials_file=credentials_file)
     return bus
