@@ -2,7 +2,10 @@
 
 import asyncio
 
-from perdure.process.certificate import certificate_of
+from structlog.typing import FilteringBoundLogger
+
+from perdure.base.errors import ConfigurationError
+from perdure.process.certificate import ServerCertificate, certificate_of
 from perdure.process.runtime import HeartbeatFacts, Runtime
 from perdure.process.traffic import Traffic
 from perdure.query.live import LiveSource
@@ -27,7 +30,8 @@ async def serve(runtime: Runtime[SqlConfig]) -> None:
         connections_max=config.connections_max,
         limits=limits,
         accounts=accounts_of(config.user, config.password, runtime.random),
-        certificate=certificate_of(config, runtime.log),
+        certificate=_certificate_of(config, runtime.log),
+        is_tls_required=config.tls_required,
         random=runtime.random,
         log=runtime.log,
         traffic=Traffic(runtime.metrics),
@@ -46,3 +50,10 @@ async def serve(runtime: Runtime[SqlConfig]) -> None:
         listener.close()
         await server.drain()
     await workers.close()
+
+
+def _certificate_of(config: SqlConfig, log: FilteringBoundLogger) -> ServerCertificate | None:
+    certificate = certificate_of(config, log)
+    if config.tls_required and certificate is None:
+        raise ConfigurationError("tls_required needs tls_cert_file and tls_key_file")
+    return certificate

@@ -16,6 +16,7 @@ class SqlConfig(PublicConfig, frozen=True, kw_only=True):
     port: Annotated[int, Meta(description="port to listen on; 0 takes any free one", ge=0, le=65535)] = 9071
     user: Annotated[str, Meta(description="user that clients must name where a password is set; empty: any")] = ""
     password: Annotated[Secret, Meta(description="password that clients must know (SCRAM-SHA-256); empty: none is asked for")] = ""
+    tls_required: Annotated[bool, Meta(description="refuse clients that do not use TLS; wants a certificate")] = False
     connections_max: Annotated[int, Meta(description="sessions at a time, beyond which clients are refused", ge=1)] = 300
     query_timeout: Annotated[DurationMs, Meta(description="how long one statement may take")] = 60_000
     query_memory_limit: Annotated[SizeBytes, Meta(description="what one statement may read of a table, and hold beside that")] = 128 * MIB

@@ -38,6 +38,7 @@ class SqlServer:
         limits: Of each session.
         accounts: Who may come in.
         certificate: Of TLS for clients that ask for it; None declines.
+        is_tls_required: Whether clients that do not are refused.
         random: For the secrets of cancel requests, and for logins.
         log: Where connections that break the protocol are told.
         traffic: Counts connections and bytes.
@@ -52,6 +53,7 @@ class SqlServer:
         limits: SessionLimits,
         accounts: Accounts,
         certificate: ServerCertificate | None,
+        is_tls_required: bool = False,
         random: Random,
         log: FilteringBoundLogger,
         traffic: Traffic,
@@ -62,6 +64,7 @@ class SqlServer:
         self._limits = limits
         self._accounts = accounts
         self._certificate = certificate
+        self._is_tls_required = is_tls_required
         self._random = random
         self._log = log
         self._traffic = traffic
@@ -147,6 +150,8 @@ class SqlServer:
                     await connection.begin_tls(self._certificate.context())
                 case fe.TlsRequested() | fe.GssapiRequested():
                     await connection.send(backend.ENCRYPTION_DECLINED)
+                case fe.Startup() if self._is_tls_required and not connection.is_encrypted:
+                    raise QueryError("28000", "this server takes connections over TLS only: set sslmode to require or more")
                 case fe.Startup():
                     return message
                 case fe.CancelRequested(process_id, secret):
@@ -185,6 +190,10 @@ class _Connection:
         self.is_stopped = False
         self.on_lost = _nothing
 
+    @property
+    def is_encrypted(self) -> bool:
+        return self._writer.get_extra_info("sslcontext") is not None
+
     async def next(self) -> fe.FrontendMessage | None:
         """Return the next message; None once the client is gone or the server stops."""
         message = await self._messages.get()
@@ -206,7 +215,7 @@ class _Connection:
             PostgresProtocolError: The client has sent more before it; somebody else may have.
             ConnectionError: The handshake failed.
         """
-        if self._writer.get_extra_info("sslcontext") is not None or not self._decoder.is_empty or not self._messages.empty():
+        if self.is_encrypted or not self._decoder.is_empty or not self._messages.empty():
             raise fe.PostgresProtocolError("data before TLS was begun")
         self._writer.write(backend.TLS_ACCEPTED)
         try:

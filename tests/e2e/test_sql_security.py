@@ -67,6 +67,15 @@ def test_psql_logs_in_with_and_without_tls(secured: Sql) -> None:
         assert (finished.returncode, finished.stdout) == (0, "1\n")
 
 
+def test_clients_without_tls_are_refused_where_it_is_required(start_sql: Callable[..., Sql], tmp_path: Path) -> None:
+    made = make_certificates(tmp_path)
+    sql = start_sql(tls_cert_file=str(made.certificate), tls_key_file=str(made.key), tls_required="true")
+    with connect(sql) as connection:
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+    with pytest.raises(psycopg.OperationalError, match="over TLS only: set sslmode to require"):
+        connect(sql, sslmode="disable")
+
+
 @pytest.mark.parametrize("changes", [{"password": "pencil"}, {"user": "bob"}])
 def test_who_does_not_know_both_is_refused(secured: Sql, changes: dict[str, str]) -> None:
     with pytest.raises(psycopg.OperationalError, match=f'password authentication failed for user "{changes.get("user", "ada")}"'):
