@@ -97,11 +97,12 @@ async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> Non
 class Fleet(Api):
     """Processes of one suite on one machine. `start` and `stop` are for each alone; the balancer follows."""
 
-    def __init__(self, base_dir: Path) -> None:
+    def __init__(self, base_dir: Path, *, nats_settings: str = NATS_SETTINGS) -> None:
         self.base_dir = base_dir
         base_dir.mkdir()
-        self.nats = NatsServer(base_dir, NATS_SETTINGS)
+        self.nats = NatsServer(base_dir, nats_settings)
         self.nats.start()
+        self.nats_url = self.nats.url
         self.balancer = Balancer()
         self.members: dict[str, list[Member]] = {}
         self.env = {"PERDURE_LOG_FORMAT": "json", **root_of(base_dir)}
@@ -149,15 +150,19 @@ class Fleet(Api):
         self.nats.kill()
         self.http.close()
 
+    def env_of(self, _role: str) -> dict[str, str]:
+        """Return the settings of a process as variables."""
+        return self.env
+
     def _spawn(self, role: str) -> Member:
         number = next(self._numbers)
         log = self.base_dir / f"{role}-{number}.log"
-        command = [PYTHON, "-m", f"services.{role}", "--nats-url", self.nats.url, "--base-dir", str(self.base_dir / "data")]
+        command = [PYTHON, "-m", f"services.{role}", "--nats-url", self.nats_url, "--base-dir", str(self.base_dir / "data")]
         port = None
         if role in PUBLIC:
             port = self.admin_port if role == "admin" and not is_listening(self.admin_port) else free_ports(1)[0]
             command += ["--bind", "127.0.0.1", "--port", str(port)]
-        return Member(role, port, spawn(command, log=log, env=self.env, cwd=REPOSITORY), log)
+        return Member(role, port, spawn(command, log=log, env=self.env_of(role), cwd=REPOSITORY), log)
 
     def _balance(self) -> None:
         self.balancer.ports = [member.port for member in self.members.get("ingress", []) if member.port is not None]

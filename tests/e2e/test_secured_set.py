@@ -1,0 +1,184 @@
+"""The whole set with everything that can be secured: it works for those who may, and for nobody else."""
+
+import asyncio
+import os
+import re
+import ssl
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+import httpx
+import nats
+import psycopg
+import pytest
+from nats.errors import Error as NatsError
+
+from tests.e2e.cli import PROGRAM
+from tests.e2e.endpoint import Endpoint
+from tests.e2e.processes import REPOSITORY
+from tests.e2e.secured_fleet import SecuredFleet, secured
+
+pytestmark = pytest.mark.timeout(120)
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory, endpoint: Endpoint) -> Iterator[SecuredFleet]:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        room = tmp_path_factory.mktemp("secured")
+        for fleet in secured(room / "fleet", room, monkeypatch, nodectl=1, admin=1, invoker=2, ingress=1, sql=1):
+            fleet.register(endpoint.url)
+            yield fleet
+
+
+def sql_of(fleet: SecuredFleet, **changes: str) -> "psycopg.Connection[tuple[object, ...]]":
+    settings = {"user": "ada", "password": fleet.password, "sslmode": "verify-full", "sslrootcert": str(fleet.authority.file)} | changes
+    return psycopg.connect(host="localhost", port=fleet.members["sql"][0].port, dbname="restate", autocommit=True, **settings)
+
+
+def test_calls_sql_metrics_and_operations_work_for_those_who_may(fleet: SecuredFleet, tag: str) -> None:
+    assert fleet.result("/Greeter/greet", tag) == f"Hello {tag}"
+    assert fleet.result(f"/Counter/{tag}/add", 3) == 3
+    with sql_of(fleet) as connection:
+        counted = connection.execute("SELECT count(*) FROM sys_invocation WHERE target_service_key = %s", [tag]).fetchone()
+    assert counted == (1,)
+    node = fleet.url_of("nodectl")
+    assert fleet.http.get(f"{node}/health").json()["reasons"] == []
+    metrics = fleet.http.get(f"{node}/metrics").text
+    assert all(f'role="{role}"' in metrics for role in ("ingress", "admin", "sql", "invoker", "nodectl"))
+    assert fleet.http.put(f"{node}/log-level", params={"level": "debug"}).status_code == 200
+    query = {"query": "SELECT count(*) AS n FROM sys_invocation"}
+    answer = fleet.http.post(f"{fleet.admin_url}/query", json=query, headers={"accept": "application/json"})
+    assert answer.json()["rows"][0]["n"] > 0
+
+
+def test_the_bus_refuses_nothing_that_processes_do(fleet: SecuredFleet, tag: str) -> None:
+    member = fleet.members["invoker"][0]
+    fleet.replace(member)
+    fleet.replace(fleet.members["ingress"][0])
+    fleet.replace(fleet.members["admin"][0])
+    assert fleet.result("/Greeter/greet", tag) == f"Hello {tag}"
+    assert "iolation" not in fleet.nats_log.read_text()
+    assert "bus_error" not in fleet.logs()
+
+
+def test_grpc_over_tls_serves_handlers_and_node_control(fleet: SecuredFleet) -> None:
+    credentials = grpc.ssl_channel_credentials(fleet.authority.file.read_bytes())
+    for role in ("ingress", "nodectl"):
+        with grpc.secure_channel(f"localhost:{fleet.members[role][0].port}", credentials) as channel:
+            check = channel.unary_unary("/grpc.health.v1.Health/Check")
+            assert check(b"", timeout=10) == b"\x08\x01"
+
+
+def test_the_released_command_line_brings_its_token_over_tls(fleet: SecuredFleet, tmp_path: Path) -> None:
+    environ = {
+        "HOME": str(tmp_path),
+        "PATH": os.environ["PATH"],
+        "SSL_CERT_FILE": str(fleet.authority.file),
+        "RESTATE_ADMIN_URL": fleet.admin_url,
+        "RESTATE_AUTH_TOKEN": fleet.token,
+    }
+    finished = subprocess.run([PROGRAM, "services", "list"], env=environ, capture_output=True, text=True, check=False, timeout=60)
+    assert finished.returncode == 0, finished.stderr
+    assert "Greeter" in finished.stdout
+
+
+def bus_context(fleet: SecuredFleet, *, certificate: bool = True) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=str(fleet.authority.file))
+    if certificate:
+        context.load_cert_chain(str(fleet.client.certificate), str(fleet.client.key))
+    return context
+
+
+@pytest.mark.parametrize(
+    ("role", "subject"),
+    [
+        ("sql", "perdure.owner.x"),
+        ("sql", "perdure.schema"),
+        ("ingress", "perdure.schema"),
+        ("ingress", "perdure.replies.x"),
+        ("nodectl", "perdure.owner.x"),
+    ],
+)
+def test_a_process_that_was_taken_over_cannot_say_what_is_not_its_to_say(fleet: SecuredFleet, role: str, subject: str) -> None:
+    refusals: list[str] = []
+
+    async def publish() -> None:
+        async def refused(error: Exception) -> None:
+            refusals.append(str(error))
+
+        client = await nats.connect(
+            fleet.nats_url, tls=bus_context(fleet), user=role, password=fleet.bus_passwords[role], error_cb=refused, allow_reconnect=False
+        )
+        await client.publish(subject, b"x")
+        await client.flush()
+        await client.close()
+
+    asyncio.run(publish())
+    assert "permissions violation for publish" in refusals[0].lower()
+    assert subject in refusals[0]
+
+
+@pytest.mark.parametrize(("certificate", "password"), [(False, True), (True, False)])
+def test_the_bus_wants_a_certificate_and_a_password(fleet: SecuredFleet, certificate: bool, password: bool) -> None:
+    async def connect() -> None:
+        await nats.connect(
+            fleet.nats_url,
+            tls=bus_context(fleet, certificate=certificate),
+            user="sql",
+            password=fleet.bus_passwords["sql"] if password else "guessed",
+            allow_reconnect=False,
+            connect_timeout=5,
+        )
+
+    with pytest.raises((NatsError, OSError)):
+        asyncio.run(connect())
+
+
+ROW = re.compile(r"\| (ingress|admin|nodectl) \| `([A-Z]+) ([^`]+)` \| (\d{3}) \|")
+OPEN_TO_ALL = ROW.findall((REPOSITORY / "docs/security.md").read_text())
+
+
+@pytest.mark.parametrize(("role", "method", "path", "status"), OPEN_TO_ALL)
+def test_who_brings_nothing_gets_what_the_page_on_security_says(
+    fleet: SecuredFleet, role: str, method: str, path: str, status: str
+) -> None:
+    with httpx.Client(verify=fleet.context) as nobody:
+        answer = nobody.request(method, fleet.url_of(role) + path, json={} if method in {"POST", "PUT", "PATCH"} else None)
+    assert answer.status_code == int(status), answer.text
+    if answer.status_code == 401:
+        assert "auth_token" in answer.text
+
+
+def test_the_page_on_security_tells_of_every_port() -> None:
+    assert {role for role, *_ in OPEN_TO_ALL} == {"ingress", "admin", "nodectl"}
+    assert {int(status) for *_, status in OPEN_TO_ALL} == {200, 401}
+
+
+def test_nothing_is_told_in_clear(fleet: SecuredFleet) -> None:
+    for role in ("ingress", "admin", "nodectl"):
+        with httpx.Client() as client, pytest.raises(httpx.TransportError):
+            client.get(fleet.url_of(role).replace("https:", "http:") + "/health")
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"), [({"sslmode": "disable"}, "over TLS only"), ({"password": "guessed"}, "password authentication failed")]
+)
+def test_sql_wants_tls_and_the_password(fleet: SecuredFleet, changes: dict[str, str], reason: str) -> None:
+    with pytest.raises(psycopg.OperationalError, match=reason):
+        sql_of(fleet, **changes)
+
+
+def test_no_secret_is_printed_or_told(fleet: SecuredFleet, endpoint: Endpoint, tag: str) -> None:
+    header = f"header-{tag}"
+    fleet.register(endpoint.url, additional_headers={"x-api-key": header}, force=True)
+    assert fleet.result("/Failing/stumble", {"tag": tag, "times": 1}) == 2
+    with httpx.Client(verify=fleet.context, headers={"authorization": f"Bearer {fleet.token}x"}) as mistaken:
+        refusal = mistaken.get(f"{fleet.admin_url}/deployments").text
+    with pytest.raises(psycopg.OperationalError) as refused:
+        sql_of(fleet, password=f"{fleet.password}x")
+    metrics = fleet.http.get(f"{fleet.url_of('nodectl')}/metrics").text
+    told = [fleet.logs(), fleet.nats_log.read_text(), metrics, refusal, str(refused.value)]
+    for secret in (fleet.token, fleet.password, *fleet.bus_passwords.values(), header):
+        assert not any(secret in text for text in told), secret
