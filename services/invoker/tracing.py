@@ -3,8 +3,7 @@
 Source: docs/guides/tracing.md; shared/spec/service-protocol.md, 2.1.
 """
 
-from typing import Final, Protocol
-from weakref import WeakKeyDictionary
+from typing import Final, NamedTuple, Protocol
 
 from perdure.base.trace import TraceContext
 from perdure.model.journal import AttemptError, Command, Completion, CompletionType, Input, Signal, StoredEntry
@@ -22,16 +21,28 @@ RETOLD_MS: Final = 10_000
 _NS: Final = 1_000_000
 
 
+class _Draft(NamedTuple):
+    """A span that lacks its end; payloads need not stay in memory for that."""
+
+    context: TraceContext
+    name: str
+    attributes: Attributes
+    since_ms: int
+
+
 class _Course:
     """What is known of an unfinished invocation: commands without completion, and completions that came before their command."""
 
-    __slots__ = ("completions", "first_entry", "has_begun", "lineage", "waiting")
+    __slots__ = ("attributes", "completions", "first_entry", "has_begun", "lineage", "name", "waiting")
 
-    def __init__(self, lineage: Lineage) -> None:
+    def __init__(self, live: Live, lineage: Lineage) -> None:
         self.lineage = lineage
-        self.waiting: dict[int, tuple[int, int, Command]] = {}
-        """Completion id -> command index, time, command."""
+        self.name = short_name(live.record.target)
+        self.attributes = attributes_of(live.id, live.record.target) if lineage.context.is_sampled else {}
+        """What all spans of the invocation say."""
+        self.waiting: dict[int, _Draft] = {}
         self.completions: dict[int, tuple[int, Result]] = {}
+        """Completion id -> time and result."""
         self.first_entry: int | None = None
         """Where the part of the journal begins that was written here."""
         self.has_begun = False
@@ -58,7 +69,6 @@ class Tracer:
     def __init__(self, spans: Spans, sample_ratio: float) -> None:
         self._spans = spans
         self._sample_ratio = sample_ratio
-        self._courses: WeakKeyDictionary[Live, _Course] = WeakKeyDictionary()
 
     # What goes into requests and calls.
 
@@ -77,24 +87,25 @@ class Tracer:
 
     def attempt(self, ended: EndedAttempt) -> None:
         """Tell of an attempt that is over."""
-        context, live, deployment = ended.context, ended.live, ended.plan.deployment
+        context, deployment = ended.context, ended.plan.deployment
         if context is None or not context.is_sampled:
             return
-        end_ns = ended.opened_at_ms * _NS + round(ended.duration_s * 1e9)
-        attributes = attributes_of(live.id, live.record.target) | {
+        course = self._course(ended.live)
+        attributes: Attributes = {
             "restate.deployment.id": deployment.id,
             "restate.deployment.address": deployment.url,
             "restate.deployment.service_protocol_version": ended.plan.version,
             "restate.attempt.outcome": str(ended.outcome),
         }
+        start_ns = ended.opened_at_ms * _NS
         self._spans.add(
             Span(
-                name=f"invocation-attempt {short_name(live.record.target)}",
+                name=f"invocation-attempt {course.name}",
                 context=context,
-                parent_span_id=self._course(live).lineage.context.span_id,
-                start_ns=ended.opened_at_ms * _NS,
-                end_ns=end_ns,
-                attributes=attributes,
+                parent_span_id=course.lineage.context.span_id,
+                start_ns=start_ns,
+                end_ns=start_ns + round(ended.duration_s * 1e9),
+                attributes=course.attributes | attributes,
                 kind=SpanKind.CLIENT,
                 error=None if ended.error is None else ended.error.message,
             )
@@ -110,13 +121,13 @@ class Tracer:
                 course.first_entry = one.entry_index
             what = one.what
             if isinstance(what, Completion):
-                self._complete(one.live, course, what, one.at_ms)
+                self._complete(course, what, one.at_ms)
             elif isinstance(what, Signal):
-                self._signal(one.live, course, what, one.entry_index, one.at_ms)
+                self._signal(course, what, one.entry_index, one.at_ms)
             elif isinstance(what, Success | Failure):
                 self._end(one.live, course, what, one.at_ms)
             else:
-                self._begin(one.live, course, what, one.command_index, one.at_ms)
+                self._begin(course, what, one.command_index, one.at_ms)
 
     def journal_loaded(self, live: Live, entries: list[StoredEntry]) -> None:
         """Take what earlier owners journaled; tell what the last one may not have told."""
@@ -131,88 +142,71 @@ class Tracer:
             is_recent = at_ms >= retold_from_ms
             if isinstance(entry, Signal):
                 if is_recent:
-                    self._signal(live, course, entry, entry_index, at_ms)
+                    self._signal(course, entry, entry_index, at_ms)
             elif isinstance(entry, Completion):
                 if is_recent:
-                    self._complete(live, course, entry, at_ms)
+                    self._complete(course, entry, at_ms)
                 else:
                     course.waiting.pop(entry.completion_id, None)
             else:
                 if is_recent or completion_id_of(entry) is not None:
-                    self._begin(live, course, entry, command_index, at_ms)
+                    self._begin(course, entry, command_index, at_ms)
                 command_index += 1
 
     def _course(self, live: Live) -> _Course:
-        course = self._courses.get(live)
-        if course is None:
-            course = self._courses[live] = _Course(lineage_of(live.id, live.record, self._sample_ratio))
+        course = live.traced
+        if not isinstance(course, _Course):
+            course = live.traced = _Course(live, lineage_of(live.id, live.record, self._sample_ratio))
         return course
 
-    def _begin(self, live: Live, course: _Course, command: Command, index: int, at_ms: int) -> None:
-        completion_id = completion_id_of(command)
+    def _begin(self, course: _Course, command: Command, index: int, at_ms: int) -> None:
         if isinstance(command, Input):
             return
+        draft = _Draft(course.lineage.command(index), name_of(command), attributes_of_command(command, index), at_ms)
+        completion_id = completion_id_of(command)
         if completion_id is None:
-            self._command(live, course, command, index, at_ms, at_ms)
-            return
-        early = course.completions.pop(completion_id, None)
-        if early is None:
-            course.waiting[completion_id] = (index, at_ms, command)
+            self._finish(course, draft, at_ms)
+        elif completion_id in course.completions:
+            until_ms, result = course.completions.pop(completion_id)
+            self._finish(course, draft, until_ms, error_of(result))
         else:
-            self._command(live, course, command, index, at_ms, early[0], error=error_of(early[1]))
+            course.waiting[completion_id] = draft
 
-    def _complete(self, live: Live, course: _Course, completion: Completion, at_ms: int) -> None:
+    def _complete(self, course: _Course, completion: Completion, at_ms: int) -> None:
         if completion.completion_type is CompletionType.CALL_INVOCATION_ID:
             return
-        waiting = course.waiting.pop(completion.completion_id, None)
-        if waiting is not None:
-            index, since_ms, command = waiting
-            self._command(live, course, command, index, since_ms, at_ms, error=error_of(completion.result))
+        draft = course.waiting.pop(completion.completion_id, None)
+        if draft is not None:
+            self._finish(course, draft, at_ms, error_of(completion.result))
         elif not course.has_begun:
             course.completions[completion.completion_id] = (at_ms, completion.result)
 
-    def _command(
-        self, live: Live, course: _Course, command: Command, index: int, since_ms: int, until_ms: int, *, error: str | None = None
-    ) -> None:
-        attributes = attributes_of_command(command, index)
-        self._add(live, course, course.lineage.command(index), name_of(command), (since_ms, until_ms), attributes, error)
+    def _finish(self, course: _Course, draft: _Draft, until_ms: int, error: str | None = None) -> None:
+        context, name, attributes, since_ms = draft
+        parent_span_id = course.lineage.context.span_id
+        self._spans.add(Span(name, context, parent_span_id, since_ms * _NS, until_ms * _NS, course.attributes | attributes, error=error))
 
-    def _signal(self, live: Live, course: _Course, signal: Signal, entry_index: int, at_ms: int) -> None:
-        context = course.lineage.signal(entry_index)
-        self._add(live, course, context, name_of_signal(signal), (at_ms, at_ms), {}, error_of(signal.result))
-
-    def _add(
-        self,
-        live: Live,
-        course: _Course,
-        context: TraceContext,
-        name: str,
-        times_ms: tuple[int, int],
-        attributes: Attributes,
-        error: str | None,
-    ) -> None:
-        all_attributes = attributes_of(live.id, live.record.target) | attributes
-        parent = course.lineage.context.span_id
-        self._spans.add(Span(name, context, parent, times_ms[0] * _NS, times_ms[1] * _NS, all_attributes, error=error))
+    def _signal(self, course: _Course, signal: Signal, entry_index: int, at_ms: int) -> None:
+        draft = _Draft(course.lineage.signal(entry_index), name_of_signal(signal), {}, at_ms)
+        self._finish(course, draft, at_ms, error_of(signal.result))
 
     def _end(self, live: Live, course: _Course, result: Success | Failure, at_ms: int) -> None:
-        for index, since_ms, command in course.waiting.values():
-            self._command(live, course, command, index, since_ms, at_ms)
-        record, lineage = live.record, course.lineage
-        attributes = attributes_of(live.id, record.target)
-        attributes["restate.invocation.result"] = "success" if isinstance(result, Success) else "failure"
+        for draft in course.waiting.values():
+            self._finish(course, draft, at_ms)
+        lineage = course.lineage
+        attributes = course.attributes | {"restate.invocation.result": "success" if isinstance(result, Success) else "failure"}
         if isinstance(result, Failure):
             attributes["restate.invocation.error.code"] = result.code
         self._spans.add(
             Span(
-                name=f"invocation {short_name(record.target)}",
+                name=f"invocation {course.name}",
                 context=lineage.context,
                 parent_span_id=lineage.parent_span_id,
-                start_ns=record.created_at_ms * _NS,
+                start_ns=live.record.created_at_ms * _NS,
                 end_ns=at_ms * _NS,
                 attributes=attributes,
                 link=lineage.link,
                 error=error_of(result),
             )
         )
-        del self._courses[live]
+        live.traced = None

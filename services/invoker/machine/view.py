@@ -52,10 +52,10 @@ class Live:
         durable_length: Entries that are known to be committed.
         pending_writes: Batches with a change of the record that have not committed.
         pause_requested: The next suspension or failure of the attempt becomes a pause.
+        traced: What whoever traces it keeps of it; nothing to the rules.
     """
 
     __slots__ = (
-        "__weakref__",
         "attempt",
         "durable_length",
         "failures",
@@ -74,6 +74,7 @@ class Live:
         "pending_writes",
         "record",
         "tail",
+        "traced",
         "waiting",
     )
 
@@ -93,6 +94,7 @@ class Live:
         self.durable_length = record.journal_length
         self.pending_writes = 0
         self.pause_requested = False
+        self.traced: object | None = None
         self.last_failure: AttemptError | None = None
         self.last_start_at_ms: int | None = None
         self.next_retry_at_ms: int | None = None
