@@ -44,7 +44,7 @@ check: $(TOOLS) ## Lint, types, import rules, unit and house tests: under a minu
 	.venv-dev/bin/lint-imports
 	.venv-dev/bin/python -m pytest tests/unit tests/house
 
-test: check $(RUNTIME) $(NODE) $(NODE_OLD) $(NODE_SEED) psql chromium jdbc ## Everything that CI runs
+test: check $(RUNTIME) $(NODE) $(NODE_OLD) $(NODE_SEED) psql chromium jdbc prometheus ## Everything that CI runs
 	SEEDS=$(SEEDS) .venv-dev/bin/python -m pytest -n 2 --dist loadfile $(SLOW_TESTS)
 
 test-against-restate: $(TOOLS) $(NODE) $(PEER) ## Run the end-to-end tests against the server that ours must be like
@@ -112,11 +112,13 @@ $(PEER): | npm
 	npm install --prefix .cache/peer --no-fund --no-audit --loglevel=error @restatedev/restate-server@$(PEER_VERSION)
 
 # Programs of the system that tests and benchmarks call, from Debian where they are missing.
-.PHONY: npm psql jdbc wrk docker chromium
+.PHONY: npm psql prometheus jdbc wrk docker chromium
 npm:
 	@command -v npm >/dev/null || { apt-get update && $(APT_INSTALL) npm; }
 psql:
 	@command -v psql >/dev/null || { apt-get update && $(APT_INSTALL) postgresql-client; }
+prometheus:
+	@command -v promtool >/dev/null || { apt-get update && $(APT_INSTALL) prometheus; } || echo "prometheus is missing: what needs it is skipped"
 jdbc:
 	@[ -e /usr/share/java/postgresql.jar ] && command -v java >/dev/null || { apt-get update && $(APT_INSTALL) default-jre-headless libpostgresql-jdbc-java; }
 chromium:

@@ -87,8 +87,7 @@ class Meters(Collector):
             for (service, handler), meter in meters.items():
                 labels = [service, handler, kind]
                 for name, count in zip(_OUTCOMES, meter.outcomes, strict=True):
-                    if count:
-                        requests.add_metric([*labels, name], count)
+                    requests.add_metric([*labels, name], count)  # also 0: the first one counts only where there was a sample before
                 meter.durations.add_to(durations, labels)
         yield requests
         yield durations

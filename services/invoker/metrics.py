@@ -70,8 +70,7 @@ def _attempts(attempts: Attempts) -> Iterable[Metric]:
     for labels, meter in attempts.meters.by_handler.items():
         suspended += meter.outcomes[Outcome.SUSPENDED]
         for outcome, count in meter.outcomes.items():
-            if count:
-                ended.add_metric([*labels, outcome.replace(" ", "_")], count)
+            ended.add_metric([*labels, outcome.replace(" ", "_")], count)
         meter.durations.add_to(durations, labels)
     yield ended
     yield durations
