@@ -17,7 +17,7 @@ from perdure.base.ids import (
     idempotent_invocation_id,
     workflow_invocation_id,
 )
-from perdure.base.trace import parse_traceparent
+from perdure.base.trace import known_part_of, parse_traceparent, tracestate_of
 from perdure.bus.messages import Invoke
 from perdure.model.journal import Headers
 from perdure.model.target import HandlerType, Target
@@ -210,7 +210,7 @@ def trace_of(headers: RequestHeaders) -> tuple[str | None, str]:
     text = raw.decode("latin-1")
     if parse_traceparent(text) is None:
         return None, ""
-    return text, headers.rest.get(b"tracestate", b"").decode("latin-1")
+    return known_part_of(text), tracestate_of(headers.rest.get(b"tracestate", b"").decode("latin-1"))
 
 
 def identity_of(call: Call, idempotency_key: str | None, *, now_ms: int, random: Random) -> Identity:

@@ -10,6 +10,13 @@ import msgspec
 import xxhash
 
 _TRACEPARENT: Final = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
+_STATE_MEMBER: Final = re.compile(
+    r"([a-z][a-z0-9_\-*/]{0,255}|[a-z0-9][a-z0-9_\-*/]{0,240}@[a-z][a-z0-9_\-*/]{0,13})"
+    r"=[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e]"
+)
+STATE_CHARACTERS_MAX: Final = 512
+STATE_MEMBERS_MAX: Final = 32
+_TRACEPARENT_CHARACTERS: Final = 55
 _SAMPLED: Final = 1
 _HALF: Final = 1 << 64
 
@@ -42,6 +49,20 @@ def parse_traceparent(text: str, state: str = "") -> TraceContext | None:
     if not trace_id or not span_id:
         return None
     return TraceContext(trace_id, span_id, bool(int(parts[4], 16) & _SAMPLED), state)
+
+
+def known_part_of(traceparent: str) -> str:
+    """Return a valid `traceparent` as one of version 0, without what versions to come may add."""
+    return f"00{traceparent[2:_TRACEPARENT_CHARACTERS]}"
+
+
+def tracestate_of(text: str) -> str:
+    """Return the `tracestate` that a client sent, or an empty one where it breaks the rules or is longer than must be passed on."""
+    if not text or len(text) > STATE_CHARACTERS_MAX:
+        return ""
+    members = [member for part in text.split(",") if (member := part.strip(" \t"))]
+    keys = {found[1] for member in members if (found := _STATE_MEMBER.fullmatch(member)) is not None}
+    return ",".join(members) if len(keys) == len(members) <= STATE_MEMBERS_MAX else ""
 
 
 def span_id_of(*parts: bytes | int) -> int:

@@ -5,6 +5,7 @@ Source: OTLP specification 1.x; W3C Trace Context.
 
 import asyncio
 import contextlib
+import functools
 import threading
 from typing import Final
 from urllib.parse import urlsplit
@@ -94,8 +95,12 @@ class OtlpExporter:
 
 
 def _span_context(context: TraceContext) -> SpanContext:
-    state = TraceState.from_header([context.state]) if context.state else None
-    return SpanContext(context.trace_id, context.span_id, is_remote=False, trace_flags=_FLAGS, trace_state=state)
+    return SpanContext(context.trace_id, context.span_id, is_remote=False, trace_flags=_FLAGS, trace_state=_state_of(context.state))
+
+
+@functools.lru_cache(maxsize=256)
+def _state_of(text: str) -> TraceState:
+    return TraceState.from_header([text])
 
 
 def sender_to(endpoint: str, protocol: str, headers: dict[str, str]) -> SpanExporter:

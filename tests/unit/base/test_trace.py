@@ -3,8 +3,9 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from opentelemetry.trace import TraceState
 
-from perdure.base.trace import TraceContext, is_in_sample, parse_traceparent, span_id_of
+from perdure.base.trace import TraceContext, is_in_sample, known_part_of, parse_traceparent, span_id_of, tracestate_of
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
@@ -35,6 +36,34 @@ def test_a_header_of_a_version_to_come_is_read_as_far_as_it_is_known() -> None:
 )
 def test_what_is_no_context_is_none(text: str) -> None:
     assert parse_traceparent(text) is None
+
+
+def test_what_versions_to_come_add_is_left_out() -> None:
+    assert known_part_of(f"01-{TRACE}-{SPAN}-03-{'x' * 1_000}") == f"00-{TRACE}-{SPAN}-03"
+    assert known_part_of(f"00-{TRACE}-{SPAN}-01") == f"00-{TRACE}-{SPAN}-01"
+
+
+@pytest.mark.parametrize("text", ["vendor=1", "a=1,b=2", "tenant@vendor=x y", ",".join(f"k{number}=v" for number in range(32))])
+def test_a_tracestate_is_passed_on_and_opentelemetry_reads_it(text: str) -> None:
+    assert tracestate_of(text) == text
+    assert TraceState.from_header([text]).to_header() == text
+
+
+def test_space_and_empty_members_of_a_tracestate_are_left_out() -> None:
+    assert tracestate_of(" a=1 ,, b=2\t") == "a=1,b=2"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "garbage", "A=1", "a=1,a=2", "a=1,b", "a=ä", "a=" + "x" * 512, ",".join(f"k{number}=v" for number in range(33))]
+)
+def test_a_tracestate_that_breaks_the_rules_is_left_out(text: str) -> None:
+    assert tracestate_of(text) == ""
+
+
+@given(st.text(alphabet="ab1=,@ \t-_*/", max_size=30))
+def test_nothing_is_passed_on_that_opentelemetry_does_not_read_whole(text: str) -> None:
+    state = tracestate_of(text)
+    assert TraceState.from_header([state]).to_header() == state
 
 
 def test_span_ids_follow_from_their_parts() -> None:
