@@ -17,7 +17,7 @@ from perdure.model.journal import StoredEntry
 from perdure.model.promise import PromiseRecord
 from perdure.model.state import StateMutation
 from perdure.model.timer import Timer, TimerKind
-from perdure.store.chunks import get_chunked, get_range_chunked
+from perdure.store.chunks import Pairs, get_many_chunked, get_ranges_chunked
 from perdure.store.interface import ReadTransaction, Store
 from perdure.store.keyspace import PartitionKeys, range_of, unpack
 from perdure.store.ranges import scan
@@ -32,6 +32,8 @@ from services.invoker.machine.view import (
     WaitingMutation,
 )
 from services.invoker.owner import OwnedPartition, Owner
+
+Range = tuple[bytes, bytes]
 
 READS_MAX: Final = 200
 """Look-ups, and as many preparations, that are read in one snapshot: FoundationDB keeps one for five seconds."""
@@ -193,38 +195,49 @@ class Loader:
 def _read_all(
     tr: ReadTransaction, lookups: list[_Lookup], preparations: list[_Preparation]
 ) -> tuple[dict[InvocationId, InvocationRecord], dict[InvocationId, list[StoredEntry]], dict[ObjectKey, CachedState]]:
-    records: dict[InvocationId, InvocationRecord] = {}
-    journals: dict[InvocationId, list[StoredEntry]] = {}
-    states: dict[ObjectKey, CachedState] = {}
+    records_at: dict[InvocationId, bytes] = {}
+    journals_in: dict[InvocationId, Range] = {}
+    states_in: dict[ObjectKey, Range] = {}
+    promises_in: dict[ObjectKey, Range] = {}
     for lookup in lookups:
         keys = lookup.owned.view.keys
-        for invocation_id in lookup.records_of:
-            raw = get_chunked(tr, keys.invocation(invocation_id))
-            if raw is not None:
-                records[invocation_id] = decode_record(raw)
-        for invocation_id in lookup.journals_of:
-            journals[invocation_id] = _read_journal(tr, keys, invocation_id)
-        for service, key in lookup.states_of:
-            states[service, key] = _read_state(tr, keys, service, key, has_promises=True)
+        records_at |= {invocation_id: keys.invocation(invocation_id) for invocation_id in lookup.records_of}
+        journals_in |= {invocation_id: range_of(keys.journal(invocation_id)) for invocation_id in lookup.journals_of}
+        states_in |= {object_key: range_of(keys.state_of(*object_key)) for object_key in lookup.states_of}
+        promises_in |= {object_key: range_of(keys.promises_of(*object_key)) for object_key in lookup.states_of}
     for preparation in preparations:
-        live, view = preparation.live, preparation.owned.view
-        if live.journal is None and live.id not in journals:
-            journals[live.id] = _read_journal(tr, view.keys, live.id)
+        live, keys = preparation.live, preparation.owned.view.keys
         target = live.record.target
-        if target.key is not None and (target.service, target.key) not in states:
-            states[target.service, target.key] = _read_state(tr, view.keys, target.service, target.key, has_promises=target.is_workflow)
-    return records, journals, states
+        if live.journal is None:
+            journals_in[live.id] = range_of(keys.journal(live.id))
+        if target.key is not None:
+            states_in[target.service, target.key] = range_of(keys.state_of(target.service, target.key))
+        if target.key is not None and target.is_workflow:
+            promises_in[target.service, target.key] = range_of(keys.promises_of(target.service, target.key))
+    records = zip(records_at, get_many_chunked(tr, list(records_at.values())), strict=True)
+    found = iter(get_ranges_chunked(tr, [*journals_in.values(), *states_in.values(), *promises_in.values()]))
+    journals = {invocation_id: [decode_entry(raw) for _, raw in next(found)] for invocation_id in journals_in}
+    entries = {object_key: _entries_of(next(found)) for object_key in states_in}
+    promises = {object_key: _promises_of(next(found)) for object_key in promises_in}
+    return (
+        {invocation_id: decode_record(raw) for invocation_id, raw in records if raw is not None},
+        journals,
+        {object_key: CachedState(rows, promises.get(object_key, {})) for object_key, rows in entries.items()},
+    )
 
 
-def _read_journal(tr: ReadTransaction, keys: PartitionKeys, invocation_id: InvocationId) -> list[StoredEntry]:
-    rows = get_range_chunked(tr, *range_of(keys.journal(invocation_id)))
-    return [decode_entry(raw) for _, raw in rows]
+def _read_state(tr: ReadTransaction, keys: PartitionKeys, service: str, key: str) -> CachedState:
+    ranges = [range_of(keys.state_of(service, key)), range_of(keys.promises_of(service, key))]
+    entries, promises = get_ranges_chunked(tr, ranges)
+    return CachedState(_entries_of(entries), _promises_of(promises))
 
 
-def _read_state(tr: ReadTransaction, keys: PartitionKeys, service: str, key: str, *, has_promises: bool) -> CachedState:
-    rows = get_range_chunked(tr, *range_of(keys.state_of(service, key)))
-    promises = get_range_chunked(tr, *range_of(keys.promises_of(service, key))) if has_promises else []
-    return CachedState({last_part(row): raw for row, raw in rows}, {_last_text(row): _decode_promise(raw) for row, raw in promises})
+def _entries_of(rows: Pairs) -> dict[bytes, bytes]:
+    return {last_part(row): raw for row, raw in rows}
+
+
+def _promises_of(rows: Pairs) -> dict[str, PromiseRecord]:
+    return {_last_text(row): _decode_promise(raw) for row, raw in rows}
 
 
 def last_part(key: bytes) -> bytes:
@@ -276,7 +289,7 @@ async def _load_mutations(store: Store, owned: OwnedPartition) -> None:
             assert isinstance(service, str)
             assert isinstance(key, str)
             assert isinstance(sequence, int)
-            state = await store.read(lambda tr, service=service, key=key: _read_state(tr, view.keys, service, key, has_promises=True))
+            state = await store.read(lambda tr, service=service, key=key: _read_state(tr, view.keys, service, key))
             owned.machine.load_mutation((service, key), WaitingMutation(sequence, _decode_mutation(raw)), state)
 
 

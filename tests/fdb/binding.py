@@ -125,7 +125,7 @@ class Reads:
     def get(self, key: bytes) -> Future:
         return Future(lambda: self._transaction.read(key, is_snapshot=self._is_snapshot))
 
-    def get_range(self, begin: bytes, end: bytes, limit: int = 0, reverse: bool = False) -> Rows:
+    def get_range(self, begin: bytes, end: bytes, limit: int = 0, reverse: bool = False, streaming_mode: int = -1) -> Rows:
         return Rows(lambda: self._transaction.read_range(begin, end, limit, reverse, is_snapshot=self._is_snapshot))
 
 

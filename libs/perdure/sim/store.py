@@ -92,6 +92,9 @@ class _View:
                     break
         return pairs
 
+    def get_ranges(self, ranges: Sequence[tuple[bytes, bytes]]) -> list[Pairs]:
+        return [self.get_range(begin, end) for begin, end in ranges]
+
     def set(self, key: bytes, value: bytes) -> None:
         assert len(value) <= VALUE_BYTES_MAX, "longer values are cut into chunks"
         self.writes[key] = value

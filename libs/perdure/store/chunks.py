@@ -14,7 +14,7 @@ Only keys that are leaves, below which nothing else is kept, may hold such value
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from perdure.base.limits import VALUE_BYTES_MAX
@@ -115,9 +115,24 @@ def get_range_chunked(tr: ReadTransaction, begin: bytes, end: bytes, *, limit: i
         begin, end = (begin, rows[-1][0]) if reverse else (rows[-1][0] + b"\x00", end)
         more = tr.get_range(begin, end, limit=asked, reverse=reverse)
         rows = rows + more
-    pieces = dict(row for row in rows if not _is_first(row))
-    pairs = [(key, _complete(tr, key, stored, pieces)) for key, stored in filter(_is_first, rows)]
+    pairs = _whole_of(tr, rows)
     return pairs[:limit] if limit else pairs
+
+
+def get_ranges_chunked(tr: ReadTransaction, ranges: Sequence[tuple[bytes, bytes]]) -> list[Pairs]:
+    """Return all pairs of each range with whole values, in their order."""
+    return [_whole_of(tr, rows) for rows in tr.get_ranges(ranges)]
+
+
+def get_many_chunked(tr: ReadTransaction, keys: Sequence[bytes]) -> list[bytes | None]:
+    """Return the whole values at `keys`, in their order."""
+    found = zip(keys, tr.get_many(keys), strict=True)
+    return [None if stored is None else _complete(tr, key, stored, {}) for key, stored in found]
+
+
+def _whole_of(tr: ReadTransaction, rows: Pairs) -> Pairs:
+    pieces = dict(row for row in rows if not _is_first(row))
+    return [(key, _complete(tr, key, stored, pieces)) for key, stored in filter(_is_first, rows)]
 
 
 def _is_first(row: tuple[bytes, bytes]) -> bool:

@@ -27,6 +27,10 @@ class ReadTransaction(Protocol):
         """
         ...
 
+    def get_ranges(self, ranges: Sequence[tuple[bytes, bytes]]) -> list[list[tuple[bytes, bytes]]]:
+        """Return all pairs of each range, in their order; FoundationDB is asked for all at once."""
+        ...
+
 
 class Transaction(ReadTransaction, Protocol):
     """A read-write transaction that sees its own writes. What it read is part of its conflict set."""

@@ -23,7 +23,7 @@ Operation = tuple[str, bytes, bytes, int]
 
 KEYS = st.binary(max_size=3).map(lambda tail: b"k" + tail.replace(b"\xff", b"\xfe"))
 OPERATIONS = st.tuples(
-    st.sampled_from(["set", "set", "set", "clear", "clear_range", "add", "get", "get_many", "range", "reverse"]),
+    st.sampled_from(["set", "set", "set", "clear", "clear_range", "add", "get", "get_many", "range", "get_ranges", "reverse"]),
     KEYS,
     KEYS,
     st.integers(0, 5),
@@ -51,6 +51,9 @@ class Model:
         pairs = sorted(((key, value) for key, value in self.data.items() if begin <= key < end), reverse=reverse)
         return pairs[:limit] if limit else pairs
 
+    def get_ranges(self, ranges: Sequence[tuple[bytes, bytes]]) -> list[list[tuple[bytes, bytes]]]:
+        return [self.get_range(begin, end) for begin, end in ranges]
+
     def set(self, key: bytes, value: bytes) -> None:
         self.data[key] = value
 
@@ -74,6 +77,8 @@ def read(tr: ReadTransaction, operation: Operation) -> object:
         return tr.get(key)
     if name == "get_many":
         return tr.get_many([other, key])
+    if name == "get_ranges":
+        return tr.get_ranges([(b"k", key), (key, key + other)])
     return tr.get_range(key, other, limit=limit, reverse=name == "reverse")
 
 
@@ -133,7 +138,7 @@ def test_a_store_does_what_a_dictionary_does(kind: str, transactions: list[tuple
                 data = model.data
             assert await store.read(lambda tr: tr.get_range(b"", b"\xff")) == sorted(data.items())
             for operation in operations:
-                if operation[0] in ("get", "get_many", "range", "reverse"):
+                if operation[0] in ("get", "get_many", "range", "get_ranges", "reverse"):
                     expected = read(Model(data), operation)
                     assert await store.read(lambda tr, operation=operation: read(tr, operation)) == expected
         await store.close()

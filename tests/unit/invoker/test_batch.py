@@ -33,6 +33,9 @@ class Rows(dict[bytes, bytes]):
     def get_many(self, keys: list[bytes]) -> list[bytes | None]:
         return [self.get(key) for key in keys]
 
+    def get_ranges(self, ranges: list[tuple[bytes, bytes]]) -> list[list[tuple[bytes, bytes]]]:
+        return [self.get_range(begin, end) for begin, end in ranges]
+
     def set_versionstamped_key(self, prefix: bytes, suffix: bytes, value: bytes) -> None:
         self.set(prefix + bytes(10) + suffix, value)
 

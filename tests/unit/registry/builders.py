@@ -58,6 +58,9 @@ class DictTransaction:
         found = sorted(((key, value) for key, value in self.rows.items() if begin <= key < end), reverse=reverse)
         return found[:limit] if limit else found
 
+    def get_ranges(self, ranges: Sequence[tuple[bytes, bytes]]) -> list[list[tuple[bytes, bytes]]]:
+        return [self.get_range(begin, end) for begin, end in ranges]
+
     def set(self, key: bytes, value: bytes) -> None:
         self.rows[key] = value
 

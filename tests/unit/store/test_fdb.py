@@ -15,6 +15,7 @@ from perdure.process.config import CommonConfig, fdb_options
 from perdure.process.metrics import ProcessMetrics, count_store
 from perdure.store.fdb import store as fdb_store
 from perdure.store.fdb.binding import (
+    WANT_ALL,
     NativeDatabase,
     NativeDatabaseOptions,
     NativeNetworkOptions,
@@ -466,6 +467,7 @@ def test_the_simulated_client_offers_what_the_official_binding_does() -> None:
     assert methods_of(NativeDatabase) - {"options"} <= real["Database"] | real["_TransactionCreator"]
     assert methods_of(NativeTransactionOptions) <= {f"set_{name}" for name in fdboptions.TransactionOption}
     assert methods_of(NativeDatabaseOptions) <= {f"set_{name}" for name in fdboptions.DatabaseOption}
+    assert fdboptions.StreamingMode["want_all"][0] == WANT_ALL
     assert methods_of(NativeNetworkOptions) <= {f"set_{name.lower()}" for name in fdboptions.NetworkOption}
 
 

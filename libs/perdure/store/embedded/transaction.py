@@ -64,6 +64,9 @@ class Snapshot:
             rows.append(row)
         return rows
 
+    def get_ranges(self, ranges: Sequence[tuple[bytes, bytes]]) -> list[list[tuple[bytes, bytes]]]:
+        return [self.get_range(begin, end) for begin, end in ranges]
+
     def _spend(self, count: int) -> None:
         self._bytes_left -= count
         if self._bytes_left < 0:

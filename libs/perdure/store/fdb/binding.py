@@ -10,6 +10,8 @@ from typing import Any, Final, Protocol, cast
 from perdure.base.errors import StoreError
 
 API_VERSION: Final = 730
+WANT_ALL: Final = -2
+"""Streaming mode: the first answer has as much as one answer may have, where it would have a few hundred bytes otherwise."""
 
 
 class NativeFuture(Protocol):
@@ -35,7 +37,7 @@ class NativeReads(Protocol):
 
     def get(self, key: bytes) -> NativeValue: ...
 
-    def get_range(self, begin: bytes, end: bytes, limit: int, reverse: bool) -> NativeRange: ...
+    def get_range(self, begin: bytes, end: bytes, limit: int, reverse: bool, streaming_mode: int) -> NativeRange: ...
 
 
 class NativeTransactionOptions(Protocol):

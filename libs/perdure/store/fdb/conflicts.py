@@ -5,7 +5,7 @@ Source: FoundationDB's documentation, Special keys (module `transaction/conflict
 
 from typing import Final
 
-from perdure.store.fdb.binding import NativeTransaction
+from perdure.store.fdb.binding import WANT_ALL, NativeTransaction
 from perdure.store.keyspace import unpack
 
 CONFLICTS: Final = b"\xff\xff/transaction/conflicting_keys/"
@@ -18,7 +18,7 @@ _KIND: Final = 1
 def conflicting_key(native: NativeTransaction, error: type[Exception]) -> bytes | None:
     """Return the first key that conflicted, before the transaction begins anew; None where the client does not tell."""
     try:
-        pairs = native.get_range(CONFLICTS, CONFLICTS + b"\xff\xff", 1, False).to_list()
+        pairs = native.get_range(CONFLICTS, CONFLICTS + b"\xff\xff", 1, False, WANT_ALL).to_list()
     except error:
         return None
     return pairs[0].key[len(CONFLICTS) :] if pairs else None

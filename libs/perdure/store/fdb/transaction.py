@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from perdure.base.limits import VALUE_BYTES_MAX
-from perdure.store.fdb.binding import NativeReads, NativeTransaction
+from perdure.store.fdb.binding import WANT_ALL, NativeRange, NativeReads, NativeTransaction
 
 _COUNTER: Final = struct.Struct("<q")
 _POSITION: Final = struct.Struct("<I")
@@ -28,7 +28,16 @@ class FdbSnapshot:
     def get_range(self, begin: bytes, end: bytes, *, limit: int = 0, reverse: bool = False) -> list[tuple[bytes, bytes]]:
         if begin >= end:
             return []  # The cluster refuses inverted ranges.
-        return [(pair.key, pair.value) for pair in self._reads.get_range(begin, end, limit, reverse).to_list()]
+        return _pairs_of(self._reads.get_range(begin, end, limit, reverse, WANT_ALL))
+
+    def get_ranges(self, ranges: Sequence[tuple[bytes, bytes]]) -> list[list[tuple[bytes, bytes]]]:
+        assert all(begin <= end for begin, end in ranges)
+        asked = [self._reads.get_range(begin, end, 0, False, WANT_ALL) for begin, end in ranges]
+        return [_pairs_of(each) for each in asked]
+
+
+def _pairs_of(found: NativeRange) -> list[tuple[bytes, bytes]]:
+    return [(pair.key, pair.value) for pair in found.to_list()]
 
 
 class FdbTransaction(FdbSnapshot):
