@@ -131,7 +131,7 @@ def test_a_drained_process_may_be_stopped_and_no_call_fails(fleet: Fleet, operat
         fleet.balancer.ports.remove(ingress.port or 0)
         operator.does("drain", ingress.process_id)
         for member in (invoker, ingress):
-            assert operator.process(member.process_id)["state"] == "drained"
+            assert operator.process(member.process_id)["state"] == "drained", member.role
             fleet.stop(member)
         load.wait_for_more(CALLS_BETWEEN)
     assert load.failures == []

@@ -16,6 +16,8 @@ DONE, NOT_YET, FAILED = 0, 1, 2
 ANSWER_S_MAX: Final = 10.0
 LOOK_S: Final = 0.2
 """How often it is looked whether something is done."""
+QUIET_S: Final = 1.5
+"""How long a process must have nothing under way: it tells once a second, and clients that have not left yet come between two calls."""
 
 TOKEN: Final = "PERDURE_AUTH_TOKEN"  # noqa: S105  # the name of a variable
 
@@ -136,7 +138,7 @@ def _drain(node: "_Node", process_id: str, within_s: float) -> int:
             return ""
         return f"{process_id} still has {len(process.partitions)} partitions, and {process.open} calls, clients or attempts under way"
 
-    return _wait(left, within_s, f"{process_id} has nothing under way: it may be stopped")
+    return _wait(left, within_s, f"{process_id} has nothing under way: it may be stopped", steady_s=QUIET_S)
 
 
 def _move(node: "_Node", partition: int, process_id: str, within_s: float) -> int:
@@ -149,14 +151,18 @@ def _move(node: "_Node", partition: int, process_id: str, within_s: float) -> in
     return _wait(left, within_s, f"partition {partition} is at {process_id or 'whom the invokers choose'}")
 
 
-def _wait(left: Callable[[], str], within_s: float, done: str) -> int:
-    """Wait until nothing is left to be done, and say how it ended."""
-    deadline_s = time.monotonic() + within_s
-    while what := left():
-        if time.monotonic() > deadline_s:
+def _wait(left: Callable[[], str], within_s: float, done: str, *, steady_s: float = 0.0) -> int:
+    """Wait until nothing has been left to be done for `steady_s`, and say how it ended."""
+    now_s = done_since_s = time.monotonic()
+    deadline_s = now_s + within_s
+    while (what := left()) or now_s - done_since_s < steady_s:
+        if what and now_s > deadline_s:
             print(f"perdure: {what}; it goes on", file=sys.stderr)
             return NOT_YET
         time.sleep(LOOK_S)
+        now_s = time.monotonic()
+        if what:
+            done_since_s = now_s
     print(done)
     return DONE
 
