@@ -13,20 +13,12 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from perdure.process.config import CommonConfig, PublicConfig, read
-from services.admin.config import AdminConfig
-from services.ingress.config import IngressConfig
-from services.invoker.config import InvokerConfig
-from services.nodectl.config import NodectlConfig
-from services.sql.config import SqlConfig
+from perdure.process.config import CommonConfig, read
+from tests.house.configs import CONFIGS, PORTS
 
 DEPLOY: Final = Path(__file__).resolve().parents[2] / "deploy"
 KUBERNETES: Final = DEPLOY / "kubernetes"
 BASE: Final = KUBERNETES / "base"
-CONFIGS: Final[dict[str, type[CommonConfig]]] = {
-    **{"ingress": IngressConfig, "admin": AdminConfig, "sql": SqlConfig, "nodectl": NodectlConfig, "invoker": InvokerConfig}
-}
-PORTS: Final = {role: kind().port for role, kind in CONFIGS.items() if issubclass(kind, PublicConfig)}
 VERSIONS: Final = ("1.29", "1.37")
 """Of Kubernetes: the oldest that the manifests are for (ReadWriteOncePod), and the newest with a schema here."""
 FOREIGN: Final = ("kustomize.config.k8s.io/", "serving.knative.dev/")
