@@ -35,6 +35,9 @@ end of everything."""
 LINGER_S: Final = 1.0
 """How long the client may take to read the last answers."""
 
+FAREWELL_S: Final = 0.5
+"""How long the client may take to end TLS on its side, once it has been sent everything."""
+
 _TOO_LARGE: Final = "message exceeded configured size limit"
 _ALL_ASCII: Final = bytes(range(128))
 
@@ -79,8 +82,17 @@ class _GatheringTransport:
             self._pending.append(data)
 
     def close(self) -> None:
+        """Close once all is sent. Over TLS the other side is to say farewell as well, which one that is idle never does."""
         self._flush()
         self._inner.close()
+        if is_ssl(self._inner):
+            self._loop.call_later(FAREWELL_S, self._hang_up)
+
+    def _hang_up(self) -> None:
+        if self._inner.get_write_buffer_size():
+            self._loop.call_later(FAREWELL_S, self._hang_up)
+        else:
+            self._inner.abort()
 
     def write_eof(self) -> None:
         self._flush()

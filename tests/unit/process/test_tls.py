@@ -191,6 +191,26 @@ def test_a_client_that_is_shaking_hands_when_the_server_stops_is_answered(tmp_pa
     run(test)
 
 
+def test_a_client_that_has_nothing_to_say_does_not_hold_up_a_server_that_stops(tmp_path: Path) -> None:
+    async def test() -> None:
+        files = make_certificates(tmp_path)
+        async with serving(of(files), grace_ms=30_000) as server:
+            idle = await asyncio.to_thread(asked_once, server.port, trusting(files))
+            server.set()
+            await server.task
+            idle.close()
+
+    run(test)
+
+
+def asked_once(port: int, context: ssl.SSLContext) -> ssl.SSLSocket:
+    """Return a connection that has had one answer, and from which nobody reads any more."""
+    connection = context.wrap_socket(socket.create_connection(("127.0.0.1", port)), server_hostname="localhost")
+    connection.sendall(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n")
+    assert connection.recv(1_000).startswith(b"HTTP/1.1 200")
+    return connection
+
+
 def test_a_client_that_speaks_in_clear_gets_nothing_and_holds_up_nobody(tmp_path: Path) -> None:
     async def test() -> None:
         files = make_certificates(tmp_path)
