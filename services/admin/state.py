@@ -10,15 +10,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from perdure.base.ids import partition_of_key, ulid
-from perdure.base.limits import BUS_BODY_BYTES_MAX
+from perdure.base.limits import BUS_BODY_BYTES_MAX, OBJECT_KEY_BYTES_MAX, ROW_KEY_BYTES_MAX
 from perdure.bus.messages import MutateState
 from perdure.model.state import StateMutation
+from perdure.model.target import is_too_long
 from perdure.store.blobs import put_blob
 from services.admin.bodies import read_json
 from services.admin.context import AdminContext, context_of
 from services.admin.errors import NotFound, OperationRefused, PlainError
 
 _NOT_THE_TYPE: Final = "Failed to deserialize the JSON body into the target type: "
+NAME_BYTES_MAX: Final = (ROW_KEY_BYTES_MAX - OBJECT_KEY_BYTES_MAX) // 3
+"""Longest name of a state: what is left of a row's key, whatever the service's name is and the name's bytes are."""
 _encode: Final = msgspec.msgpack.Encoder().encode
 
 
@@ -56,6 +59,8 @@ def _read(document: Any) -> tuple[str, StateMutation]:  # Any: a JSON value
     key = body.object_key if body.object_key is not None else body.service_key
     if key is None:
         raise PlainError(422, f"{_NOT_THE_TYPE}missing field `object_key`")
+    if is_too_long(key) or any(len(name) > NAME_BYTES_MAX for name, _ in entries):
+        raise PlainError(422, f"the key may have {OBJECT_KEY_BYTES_MAX} bytes, each name of a state {NAME_BYTES_MAX}")
     return key, StateMutation(tuple(sorted(entries)), body.version)
 
 

@@ -20,7 +20,7 @@ from perdure.base.ids import (
 from perdure.base.trace import known_part_of, parse_traceparent, tracestate_of
 from perdure.bus.messages import Invoke
 from perdure.model.journal import Headers
-from perdure.model.target import HandlerType, Target
+from perdure.model.target import HandlerType, Target, is_too_long
 from services.ingress import refusals
 from services.ingress.delays import BadDelay, parse_delay_ms
 from services.ingress.directory import AnyInput, EmptyInput, HandlerEntry, InputRule, NoInput, TypedInput
@@ -260,6 +260,8 @@ def admit(
         Refused: With the first thing that is wrong, in the order that clients know.
     """
     entry = call.entry
+    if call.key is not None and is_too_long(call.key):
+        raise refusals.key_too_long()
     check_input(entry.input_rules, headers.content_type, has_body=bool(body) or body_blob_id is not None)
     delay_ms = None
     if query or b"x-restate-limit-key" in headers.rest:

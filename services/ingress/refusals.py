@@ -2,6 +2,8 @@
 
 from typing import Final
 
+from perdure.base.limits import OBJECT_KEY_BYTES_MAX
+
 
 class Refused(Exception):  # reads as what happened to the request
     """The request gets a JSON error whose source is the ingress.
@@ -74,6 +76,11 @@ def bad_key(raw: bytes, error: UnicodeDecodeError) -> Refused:
     length = "None" if error.reason == "unexpected end of data" else f"Some({error.end - error.start})"
     text = f"FromUtf8Error {{ bytes: {list(raw)}, error: Utf8Error {{ valid_up_to: {error.start}, error_len: {length} }} }}"
     return Refused(400, f"bad path, cannot decode key: {text}")
+
+
+def key_too_long() -> Refused:
+    """The store cannot hold a key of this length."""
+    return Refused(400, f"the key has more than {OBJECT_KEY_BYTES_MAX} bytes")
 
 
 def bad_header(name: str) -> Refused:

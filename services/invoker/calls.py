@@ -8,12 +8,13 @@ import msgspec
 from perdure.base import ids
 from perdure.base.clock import Clock, Random
 from perdure.base.ids import InvocationId
+from perdure.base.limits import OBJECT_KEY_BYTES_MAX
 from perdure.codec.descriptors.errors import BadMessage
 from perdure.codec.descriptors.keys import key_of
 from perdure.model.deployment import Handler, InstanceType, Service
 from perdure.model.invocation import Source
 from perdure.model.journal import Call, CallTarget, OneWayCall
-from perdure.model.target import HandlerType, ServiceType, Target
+from perdure.model.target import HandlerType, ServiceType, Target, is_too_long
 from perdure.registry.options import OptionsCache
 from perdure.registry.schema import Schema
 from services.invoker.machine.commands.refusal import CommandRefused, error_of
@@ -43,6 +44,8 @@ class CallResolver:
         try:
             service, handler = _callee(schema, command.target)
             key = _key(service, handler, command, is_seed=is_seed)
+            if key is not None and is_too_long(key):
+                raise CommandRefused(f"the key of the callee '{service.name}' has more than {OBJECT_KEY_BYTES_MAX} bytes", "RT0017")
         except CommandRefused as refusal:
             return RefusedItem(error_of(refusal, command, command_index))
         target = Target(

@@ -20,6 +20,12 @@ TRANSACTION_ROWS_MAX: Final = 6_000
 COMMIT_BYTES_MAX: Final = 8_000_000
 """Of a batch above this, values are written ahead in transactions of their own (FoundationDB refuses 10 MB with keys and conflicts)."""
 
+ROW_KEY_BYTES_MAX: Final = 9_900
+"""Longest key of a row that a user's words are in, pieces of large values not included (FoundationDB refuses 10 kB)."""
+
+OBJECT_KEY_BYTES_MAX: Final = 4_000
+"""Longest key of an object or workflow, so that names of its state and promises fit into rows beside it."""
+
 BUS_BODY_BYTES_MAX: Final = 512 * KIB
 """Bodies above this travel through the store as a blob: a NATS message holds 1 MiB by default, and a batch several commands."""
 

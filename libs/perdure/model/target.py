@@ -4,6 +4,8 @@ import enum
 
 import msgspec
 
+from perdure.base.limits import OBJECT_KEY_BYTES_MAX
+
 
 class ServiceType(enum.StrEnum):
     """The kind of a service, as discovery names it."""
@@ -36,6 +38,13 @@ class HandlerType(enum.IntEnum):
     @property
     def writes_state(self) -> bool:
         return self in {HandlerType.EXCLUSIVE, HandlerType.WORKFLOW}
+
+
+def is_too_long(key: str) -> bool:
+    """Whether a key of an object or workflow takes more room in the keys of rows than one may; a zero byte takes two."""
+    if len(key) <= OBJECT_KEY_BYTES_MAX // 4:
+        return False
+    return len(key.encode()) + key.count("\x00") > OBJECT_KEY_BYTES_MAX
 
 
 class Target(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -5,6 +5,7 @@ from typing import Final
 from google.protobuf.message import Message
 
 from perdure.base.ids import fresh_invocation_id, idempotent_invocation_id
+from perdure.base.limits import OBJECT_KEY_BYTES_MAX
 from perdure.bus.messages import Invoke
 from perdure.codec.descriptors.errors import BadMessage
 from perdure.codec.descriptors.keys import key_of
@@ -12,7 +13,7 @@ from perdure.codec.descriptors.pool import Descriptors, MethodDescriptor
 from perdure.codec.rpc.status import CallFailed, Status
 from perdure.codec.rpc.unary import Headers, metadata_of
 from perdure.model.deployment import InstanceType, ProtobufMethod
-from perdure.model.target import Target
+from perdure.model.target import Target, is_too_long
 from services.ingress.admission import admit, read_headers, trace_of, ulid_text
 from services.ingress.directory import EmptyInput, HandlerEntry, TypedInput
 from services.ingress.routes import Call
@@ -130,9 +131,12 @@ class SeedMethod:
             return ""
         assert self._method.key_field is not None
         try:
-            return key_of(message, self._method.key_field).decode()
+            key = key_of(message, self._method.key_field).decode()
         except (BadMessage, UnicodeDecodeError) as error:
             raise CallFailed(Status.INTERNAL, f"cannot extract the key: {error}") from None
+        if is_too_long(key):
+            raise CallFailed(Status.INVALID_ARGUMENT, f"the key has more than {OBJECT_KEY_BYTES_MAX} bytes")
+        return key
 
 
 def _content_type(entry: HandlerEntry, form: Form) -> bytes:

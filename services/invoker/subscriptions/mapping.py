@@ -9,11 +9,12 @@ from typing import Protocol
 from perdure.base import ids
 from perdure.base.clock import Clock, Random
 from perdure.base.errors import PerdureError
+from perdure.base.limits import OBJECT_KEY_BYTES_MAX
 from perdure.model.deployment import Handler, InstanceType, Service
 from perdure.model.invocation import Source
 from perdure.model.mail import InvokeMail
 from perdure.model.subscription import Subscription
-from perdure.model.target import HandlerType, ServiceType, Target
+from perdure.model.target import HandlerType, ServiceType, Target, is_too_long
 from perdure.registry.options import OptionsCache
 from perdure.registry.schema import Schema
 from perdure.registry.subscriptions import GROUP_ID
@@ -36,7 +37,7 @@ class HandlerGone(PerdureError):
 
 
 class UnusableKey(PerdureError):
-    """A record's key is no text, and the handler's service is keyed."""
+    """A record's key is no text, or too long, and the handler's service is keyed."""
 
     hint = "Delete the subscription, and create it anew with a start behind the record."
 
@@ -89,11 +90,14 @@ def _key_of(service: Service, record: Record) -> str | None:
         return None
     if service.instance_type is InstanceType.SINGLETON or record.key is None:
         return ""
+    where = f"record {record.offset} of partition {record.partition}"
     try:
-        return record.key.decode()
+        key = record.key.decode()
     except UnicodeDecodeError:
-        where = f"record {record.offset} of partition {record.partition}"
         raise UnusableKey(f"the key of {where} is not UTF-8, and {service.name} is keyed: reading stops before it") from None
+    if is_too_long(key):
+        raise UnusableKey(f"the key of {where} has more than {OBJECT_KEY_BYTES_MAX} bytes: reading stops before it")
+    return key
 
 
 def _body_of(handler: Handler, subscription: Subscription, record: Record) -> bytes:

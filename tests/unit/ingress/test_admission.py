@@ -71,6 +71,11 @@ def test_a_given_key_decides_the_id() -> None:
     assert (invoke.idempotency_key, invoke.is_fresh) == ("i", False)
 
 
+def test_a_key_that_the_store_cannot_hold_is_refused() -> None:
+    assert admitted(f"/Obj/{'k' * 4_000}/add").target.key == "k" * 4_000
+    assert refused(f"/Obj/{'k' * 4_001}/add") == (400, "the key has more than 4000 bytes")
+
+
 def test_an_empty_key_is_a_key() -> None:
     invoke = admitted("/Svc/echo", headers=[JSON, (b"idempotency-key", b"")])
     assert invoke.invocation_id == idempotent_invocation_id("Svc", None, "echo", "")

@@ -229,6 +229,11 @@ def test_a_protobuf_service_gets_its_message_as_it_is_and_its_key_from_the_field
     assert (answer.body, "x-restate-id" in answer.headers) == (encode_message(b"\x08\x09"), False)
 
 
+def test_a_key_of_a_protobuf_service_that_the_store_cannot_hold_is_refused() -> None:
+    answer, asked = call("/shop.Cart/Add", text_field(7, "c" * 4_001), completing(Success(b"")), GRPC)
+    assert (status_of(answer), asked) == (3, [])
+
+
 def test_the_json_of_the_seed_era_is_transcoded() -> None:
     owner = completing(Success(b"\x08\x09"))
     answer, (asked,) = exchange(owner, "POST", "/shop.Cart/Add", b'{"amount":"5","cart_id":"c1"}', headers=ERA)

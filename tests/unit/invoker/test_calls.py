@@ -79,5 +79,13 @@ def test_a_call_of_today_may_name_the_key_that_is_in_the_request_and_no_other() 
     assert "'k2'" in refused.error.message
 
 
+@pytest.mark.parametrize(("key", "fits"), [("k" * 4_000, True), ("k" * 4_001, False), ("é" * 2_001, False), ("\0" * 2_001, False)])
+def test_a_key_fits_into_the_store_or_fails_the_attempt(key: str, fits: bool) -> None:
+    resolved = resolve("Today", b"1", key=key, is_seed=False)
+    assert isinstance(resolved, CallResolved) is fits
+    if isinstance(resolved, CommandRefused):
+        assert "more than 4000 bytes" in resolved.error.message
+
+
 def test_a_handler_of_today_is_called_by_its_key() -> None:
     assert target_of(resolve("Today", b"1", key="k", is_seed=False)).key == "k"

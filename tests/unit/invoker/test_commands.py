@@ -3,6 +3,7 @@
 import pytest
 
 from perdure.base.ids import format_awakeable_id, format_invocation_id
+from perdure.base.limits import ROW_KEY_BYTES_MAX
 from perdure.model import journal
 from perdure.model.invocation import Status
 from perdure.model.journal import Completion, CompletionType, Future, RunProposal, Signal
@@ -74,6 +75,8 @@ def test_a_lazy_read_is_answered_in_the_same_step() -> None:
         (a_target(), journal.GetLazyState(b"a", 1), "RT0017"),
         (a_target(HandlerType.SHARED), journal.SetState(b"a", b"1"), "RT0017"),
         (OBJECT, journal.GetPromise("p", 1), "RT0017"),
+        (OBJECT, journal.SetState(b"a" * ROW_KEY_BYTES_MAX, b"1"), "RT0017"),
+        (WORKFLOW, journal.GetPromise("p" * ROW_KEY_BYTES_MAX, 1), "RT0017"),
         (a_target(), journal.SendSignal("inv_nonsense", 1, None, Void()), "RT0017"),
         (a_target(), journal.CompleteAwakeable("sign_nonsense", Success(b"")), "RT0012"),
         (a_target(), journal.Input(b""), "RT0012"),

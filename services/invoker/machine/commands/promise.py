@@ -2,6 +2,7 @@
 
 import msgspec
 
+from perdure.base.limits import ROW_KEY_BYTES_MAX
 from perdure.model.journal import CompletePromise, CompletionType, GetPromise, PeekPromise
 from perdure.model.mail import CompletionMail
 from perdure.model.promise import PromiseRecord
@@ -52,6 +53,8 @@ def _promise(turn: Turn, live: Live, name: str) -> PromiseRecord:
     target = live.record.target
     if not target.is_workflow or target.key is None:
         raise CommandRefused("unsupported entry type, only Workflow services support it", "RT0017")
+    if len(turn.keys.promise(target.service, target.key, name)) > ROW_KEY_BYTES_MAX:
+        raise CommandRefused(f"the name of the promise, {len(name)} characters, is too long for the store", "RT0017")
     state = turn.view.states[target.service, target.key]
     assert state.pins > 0, "the promises of a running attempt stay in memory"
     turn.step.states.add(state)

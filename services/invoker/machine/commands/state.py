@@ -3,7 +3,7 @@
 Source: shared/spec/lifecycle.md, section 7; shared/spec/service-protocol.md, 5.3 and 5.8.
 """
 
-from perdure.base.limits import VALUE_BYTES_MAX
+from perdure.base.limits import ROW_KEY_BYTES_MAX, VALUE_BYTES_MAX
 from perdure.model.journal import (
     ClearAllState,
     ClearState,
@@ -43,10 +43,13 @@ def apply_get_eager_state(turn: Turn, live: Live, command: GetEagerState | GetEa
 def apply_set_state(turn: Turn, live: Live, command: SetState) -> None:
     """Write one entry."""
     state = _writable(turn, live)
+    row = _row(turn, live, command.key)
+    if len(row) > ROW_KEY_BYTES_MAX:
+        raise CommandRefused(f"the name of the state, {len(command.key)} bytes, is too long for the store", "RT0017")
     turn.append_command(live, command)
     before = state.entries.get(command.key)
     state.entries[command.key] = command.value
-    turn.put_value(_row(turn, live, command.key), command.value, was_wide=_is_wide(before))
+    turn.put_value(row, command.value, was_wide=_is_wide(before))
 
 
 def apply_clear_state(turn: Turn, live: Live, command: ClearState) -> None:

@@ -72,9 +72,10 @@ def test_the_key_is_that_of_the_record_where_the_service_has_one(service: Servic
     assert mapped(service, a_record(key)).target.key == expected
 
 
-def test_a_key_that_is_no_text_stops_at_its_record() -> None:
+@pytest.mark.parametrize("key", [b"\xff", b"k" * 4_001])
+def test_a_key_that_is_no_text_or_too_long_stops_at_its_record(key: bytes) -> None:
     with pytest.raises(UnusableKey, match="record 7 of partition 3"):
-        mapped(OBJECT, a_record(b"\xff"))
+        mapped(OBJECT, a_record(key))
 
 
 @pytest.mark.parametrize("service", [a_service("Other"), a_service("Cart", ServiceType.SERVICE, a_handler("other"))])
