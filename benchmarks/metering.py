@@ -84,6 +84,9 @@ def of_invoker(loop: asyncio.AbstractEventLoop) -> Callable[[], None]:
             commits.record(rows=8, size_bytes=2_000, duration_s=now_s() - started_s)
         started_s = now_s()
         timings = AttemptTimings(round(0.0), round(0.001 * 1e6), round(0.002 * 1e6), round(0.001 * 1e6))
+        attempts.sent_bytes += 300
+        attempts.received_bytes += 100
+        attempts.received_bytes += 100
         attempts.record("Greeter", "greet", Outcome.ENDED, now_s() - started_s, timings)
 
     return once

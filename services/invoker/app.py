@@ -36,7 +36,7 @@ async def serve(runtime: Runtime[InvokerConfig]) -> None:
         partition_count=partition_count,
         spans=exporter,
     )
-    metrics = InvokerMetrics(runtime.metrics, invoker, runtime.clock)
+    metrics = InvokerMetrics(runtime.metrics, invoker, client.http, runtime.clock)
     runtime.heartbeat_source = lambda: HeartbeatFacts(
         partitions=sorted(invoker.owner.partitions),
         counters={

@@ -23,6 +23,7 @@ from perdure.registry.schema import Schema
 from services.invoker.calls import CallResolver
 from services.invoker.machine import events as facts
 from services.invoker.machine.view import Live
+from services.invoker.meters import AttemptMeters
 from services.invoker.plan import Outcome, PinnedState, Plan
 
 DRAIN_S_MAX: Final = 5.0
@@ -44,6 +45,7 @@ class Host(Protocol):
     resolver: CallResolver
     loop: asyncio.AbstractEventLoop
     message_bytes_max: int
+    meters: AttemptMeters
 
     def feed(self, attempt: "Attempt", event: facts.Event) -> None: ...
 
@@ -134,7 +136,7 @@ class Attempt:
         self._exchange = client.open(plan.deployment, "POST", path, self._headers(text_id), self)
         frames = [self._start_frame(text_id, known, now_ms)]
         frames += [plan.encoder.entry(entry) for entry in journal[:known]]
-        self._exchange.send(b"".join(frames))
+        self._send(b"".join(frames))
         if not self._is_duplex:
             self._end_request()
         self._watch()
@@ -186,16 +188,20 @@ class Attempt:
         self._last_activity_s = self._host.loop.time()
         encoder = self.plan.encoder
         if as_ack and isinstance(notification, Completion):
-            self._exchange.send(encoder.proposal_ack(notification.completion_id))
+            self._send(encoder.proposal_ack(notification.completion_id))
         else:
-            self._exchange.send(encoder.notification(notification))
+            self._send(encoder.notification(notification))
             if type(notification) is Signal:
                 self._pass_on()
 
     def acknowledge(self, command_index: int) -> None:
         """Tell the handler that a command is durable."""
         if not self.is_done and not self._has_ended_request:
-            self._exchange.send(self.plan.encoder.command_ack(command_index))
+            self._send(self.plan.encoder.command_ack(command_index))
+
+    def _send(self, data: bytes) -> None:
+        self._host.meters.sent_bytes += len(data)
+        self._exchange.send(data)
 
     def suspend(self) -> None:
         """Ask the handler to suspend, by closing the request side."""
@@ -251,6 +257,7 @@ class Attempt:
                 self._receive(data[start : start + DATA_BYTES_MAX])
 
     def _receive(self, data: bytes) -> None:
+        self._host.meters.received_bytes += len(data)
         self._last_activity_s = self._host.loop.time()
         try:
             received = self._decoder.receive(data)

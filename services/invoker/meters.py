@@ -49,6 +49,9 @@ class AttemptMeters:
     """Counts of attempts, by handler, and where their time went, of all together."""
 
     def __init__(self) -> None:
+        self.sent_bytes = 0
+        self.received_bytes = 0
+        """Of the service protocol, as `sent_bytes`."""
         self.by_handler: ByHandler[HandlerMeter] = ByHandler(HandlerMeter)
         self.phases: dict[str, Histogram] = {name: Histogram(SHORT_SECONDS) for name in ("slot", "first_byte", "handler", "commits")}
 

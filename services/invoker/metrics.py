@@ -7,6 +7,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from perdure.base.clock import Clock
+from perdure.deployments.client import HttpDeploymentClient
 from perdure.model.invocation import Status
 from services.invoker.attempts import Attempts
 from services.invoker.invoker import Invoker
@@ -18,9 +19,10 @@ from services.invoker.plan import Outcome
 class InvokerMetrics(Collector):
     """Collects from the parts of an invoker."""
 
-    def __init__(self, registry: CollectorRegistry, invoker: Invoker, clock: Clock) -> None:
+    def __init__(self, registry: CollectorRegistry, invoker: Invoker, client: HttpDeploymentClient, clock: Clock) -> None:
         self._registry = registry
         self._invoker = invoker
+        self._client = client
         self._clock = clock
         registry.register(self)
 
@@ -30,6 +32,7 @@ class InvokerMetrics(Collector):
         yield CounterMetricFamily("perdure_invoker_requests", "Requests from other processes.", value=invoker.requests.received)
         yield from _commits(invoker.owner, self._clock.now_ms())
         yield from _attempts(invoker.attempts)
+        yield from _deployments(self._client, invoker.attempts)
         yield from _partitions(invoker.owner, invoker.leases)
         yield from self._subscriptions()
 
@@ -87,6 +90,14 @@ def _attempts(attempts: Attempts) -> Iterable[Metric]:
     yield CounterMetricFamily("perdure_invoker_suspensions", "Attempts that suspended.", value=suspended)
     yield GaugeMetricFamily("perdure_invoker_open_attempts", "Attempts that are running.", value=attempts.open_count)
     yield GaugeMetricFamily("perdure_invoker_waiting_attempts", "Attempts that wait for a slot.", value=attempts.waiting_count)
+
+
+def _deployments(client: HttpDeploymentClient, attempts: Attempts) -> Iterable[Metric]:
+    meters = attempts.meters
+    yield GaugeMetricFamily("perdure_deployment_open_connections", "Connections to deployments over HTTP.", value=client.connection_count)
+    yield GaugeMetricFamily("perdure_deployment_waiting_requests", "Requests that wait for a connection.", value=client.waiting_count)
+    yield CounterMetricFamily("perdure_deployment_sent_bytes", "Bytes of messages to handlers.", value=meters.sent_bytes)
+    yield CounterMetricFamily("perdure_deployment_received_bytes", "Bytes of messages from handlers.", value=meters.received_bytes)
 
 
 def _partitions(owner: Owner, leases: Leases) -> Iterable[Metric]:

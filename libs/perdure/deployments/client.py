@@ -63,6 +63,16 @@ class HttpDeploymentClient:
         pool.open(exchange)
         return exchange
 
+    @property
+    def connection_count(self) -> int:
+        """Connections that are open."""
+        return sum(pool.connection_count for pool in self._pools.values())
+
+    @property
+    def waiting_count(self) -> int:
+        """Requests that wait for a connection."""
+        return sum(pool.waiting_count for pool in self._pools.values())
+
     async def close(self) -> None:
         """Cut all connections; whatever is in flight fails."""
         pools = list(self._pools.values())

@@ -35,7 +35,8 @@ class EveryDeploymentClient:
         self._settings = settings
         self._clock = clock
         self._identity = identity
-        self._http = HttpDeploymentClient(settings, identity)
+        self.http = HttpDeploymentClient(settings, identity)
+        """All but the connections to Lambda."""
         self._lambda: LambdaClient | None = None
         self._google: GoogleClient | None = None
 
@@ -45,7 +46,7 @@ class EveryDeploymentClient:
 
     async def close(self) -> None:
         """Cut all connections; whatever is in flight fails."""
-        clients: list[DeploymentClient | None] = [self._google, self._http, self._lambda]
+        clients: list[DeploymentClient | None] = [self._google, self.http, self._lambda]
         await asyncio.gather(*(client.close() for client in clients if client is not None))
 
     def _client_of(self, deployment: Deployment) -> DeploymentClient:
@@ -55,7 +56,7 @@ class EveryDeploymentClient:
         if deployment.google_id_token is not None:
             self._google = self._google or self._make_google()
             return self._google
-        return self._http
+        return self.http
 
     def _make_lambda(self) -> "LambdaClient":
         from perdure.deployments.aws_lambda.client import LambdaClient
@@ -65,7 +66,7 @@ class EveryDeploymentClient:
     def _make_google(self) -> "GoogleClient":
         from perdure.deployments.google.client import GoogleClient
 
-        return GoogleClient(self._http, self._clock)
+        return GoogleClient(self.http, self._clock)
 
 
 def open_client(config: CommonConfig, clock: Clock) -> EveryDeploymentClient:

@@ -34,6 +34,14 @@ class Pool(abc.ABC, Generic[C, E]):
         self._waiting: deque[E] = deque()
         self._connecting: set[asyncio.Task[None]] = set()
 
+    @property
+    def connection_count(self) -> int:
+        return sum(1 for _ in self._connections())
+
+    @property
+    def waiting_count(self) -> int:
+        return len(self._waiting)
+
     def open(self, exchange: E) -> None:
         """Start `exchange` on a connection, now or as soon as one can take it."""
         if self._start_now(exchange):

@@ -17,6 +17,7 @@ from perdure.model.target import HandlerType, ServiceType
 from perdure.registry.options import ServerDefaults, effective_options
 from services.invoker.attempt import DATA_BYTES_MAX, ITEMS_PER_EVENT_MAX, Attempt
 from services.invoker.machine.events import AttemptEnded, AttemptProgressed, AttemptSuspended, CommandSent, Event
+from services.invoker.meters import AttemptMeters
 from services.invoker.plan import Plan
 from tests.unit.invoker.builders import Machine
 
@@ -88,6 +89,7 @@ class Host:
     def __init__(self) -> None:
         self.loop: Any = FakeLoop()
         self.resolver: Any = None
+        self.meters = AttemptMeters()
         self.schema: Any = None
         self.fed: list[Event] = []
         self.failures: list[AttemptError] = []
