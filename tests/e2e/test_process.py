@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.contract.bus.nats_server import NatsServer
 from tests.e2e.processes import REPOSITORY, end, eventually, free_ports, spawn
@@ -18,13 +19,15 @@ PYTHON = os.environ.get("PERDURE_TEST_PYTHON", sys.executable)
 
 
 class Alone:
-    """`python -m services.nodectl` on a free port."""
+    """`python -m services.nodectl` on a free port, with another one for its own metrics."""
 
     def __init__(self, directory: Path, nats_url: str) -> None:
-        (self.port,) = free_ports(1)
+        self.port, metrics_port = free_ports(2)
+        self.metrics_address = f"127.0.0.1:{metrics_port}"
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = directory / "nodectl.log"
         command = [PYTHON, "-m", "services.nodectl", "--bind", "127.0.0.1", "--port", str(self.port), "--nats-url", nats_url]
+        command += ["--metrics-address", self.metrics_address]
         self.process = spawn([*command, "--base-dir", str(directory / "data")], log=self.log, env={}, cwd=REPOSITORY)
 
     def health(self) -> dict[str, object] | None:
@@ -56,6 +59,18 @@ def test_it_works_without_the_others_and_says_who_is_missing(alone: Alone) -> No
     health = eventually(alone.health, "it answers")
     assert health["status"] == "StartingUp"
     assert "ingress: no process is alive" in str(health["reasons"])
+
+
+def test_it_serves_its_own_metrics_as_it_hands_them_in(alone: Alone) -> None:
+    own = series_of(httpx.get(f"http://{alone.metrics_address}/metrics").text)
+    assert ("perdure_bus_connected", frozenset()) in own
+    handed_in = series_of(httpx.get(f"{alone.url}/metrics?role=nodectl").text)
+    assert own == {(name, frozenset(label for label in labels if label[0] not in {"role", "process"})) for name, labels in handed_in}
+
+
+def series_of(text: str) -> set[tuple[str, frozenset[tuple[str, str]]]]:
+    families = text_string_to_metric_families(text)
+    return {(sample.name, frozenset(sample.labels.items())) for family in families for sample in family.samples}
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
