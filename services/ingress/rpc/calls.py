@@ -1,11 +1,13 @@
 """From a request message to the invocation that it means, and from the owner's reply to the response message."""
 
 import asyncio
-from typing import Protocol
+from collections.abc import Awaitable
+from typing import Protocol, TypeVar
 
 import msgspec
 
 from perdure.base.clock import Clock, Random
+from perdure.base.errors import StoreError
 from perdure.base.ids import format_invocation_id
 from perdure.bus import messages
 from perdure.codec.rpc.status import CallFailed
@@ -17,6 +19,8 @@ from services.ingress.asking import Asking
 from services.ingress.directory import HandlerEntry
 from services.ingress.refusals import Refused
 from services.ingress.rpc.errors import FailureTeller
+
+T = TypeVar("T")
 
 
 class Request(msgspec.Struct):
@@ -91,20 +95,7 @@ class Calls:
             CallFailed: The call ends otherwise.
             Refused: The ingress turns it down.
         """
-        meter, started_at = self._meters.of(method.entry, False), self._time()
-        outcome = metrics.ABANDONED
-        try:
-            response = await self._call(method, message, request)
-            outcome = metrics.COMPLETED
-        except CallEnded:
-            outcome = metrics.INVOCATION_ERROR
-            raise
-        except (CallFailed, Refused):
-            outcome = metrics.REQUEST_ERROR
-            raise
-        finally:
-            meter.record(outcome, self._time() - started_at)
-        return response
+        return await self._counted(method, self._call(method, message, request), is_send=False)
 
     async def start(self, method: HandlerMethod, message: bytes, request: Request) -> str:
         """Start an invocation; return its id once it is durable.
@@ -113,6 +104,28 @@ class Calls:
             CallFailed: The message is wrong.
             Refused: The ingress turns it down.
         """
+        return await self._counted(method, self._start(method, message, request), is_send=True)
+
+    async def _counted(self, method: HandlerMethod, work: Awaitable[T], *, is_send: bool) -> T:
+        meter, started_at = self._meters.of(method.entry, is_send), self._time()
+        outcome = metrics.ABANDONED
+        try:
+            response = await work
+            outcome = metrics.COMPLETED
+        except CallEnded:
+            outcome = metrics.INVOCATION_ERROR
+            raise
+        except (CallFailed, Refused):
+            outcome = metrics.REQUEST_ERROR
+            raise
+        except StoreError:
+            outcome = metrics.INGRESS_ERROR
+            raise
+        finally:
+            meter.record(outcome, self._time() - started_at)
+        return response
+
+    async def _start(self, method: HandlerMethod, message: bytes, request: Request) -> str:
         invoke = method.invoke_of(message, request, self.moment(), wants_result=False)
         reply = await self.asking.invoke(invoke, request.receive, request.client)
         assert isinstance(reply, messages.Accepted)

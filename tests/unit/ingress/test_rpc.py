@@ -13,6 +13,8 @@ from google.protobuf.descriptor_pb2 import (
     MethodOptions,
     ServiceDescriptorProto,
 )
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import generate_latest
 
 from perdure.base.ids import format_awakeable_id, idempotent_invocation_id, invocation_id
 from perdure.bus import messages
@@ -104,6 +106,25 @@ def exchange(owner: Owner | None, method: str, target: str, body: bytes = b"", *
             await ingress.stop()
         assert answer is not None
         return answer, ingress.asked
+
+    return asyncio.run(main())
+
+
+def counted(owner: Owner, target: str, body: bytes, headers: dict[str, str]) -> set[str]:
+    """Return the samples of requests, without their values, that one request left above 0."""
+
+    async def main() -> set[str]:
+        ingress = await Ingress(owner).start()
+        ingress.schema = a_schema()
+        ingress.answers.directory = directory_of(ingress.schema, ServerDefaults())
+        try:
+            await ingress.request("POST", target, body, headers=headers)
+        finally:
+            await ingress.stop()
+        registry = CollectorRegistry()
+        ingress.meters.register(registry)
+        lines = generate_latest(registry).decode().splitlines()
+        return {line.split(" ")[0] for line in lines if line.startswith("perdure_ingress_requests_total{") and not line.endswith(" 0.0")}
 
     return asyncio.run(main())
 
@@ -278,6 +299,17 @@ def test_connect_gets_call_only_what_has_no_side_effects() -> None:
     assert (answer.status, answer.headers["allow"], asked) == (405, "POST", [])
     answer, _ = exchange(completing(Success(b"")), "GET", "/shop.Desk/Read?connect=v1&encoding=json&message=%7B%7D")
     assert answer.status == 200
+
+
+def test_calls_and_starts_are_counted_by_handler_and_outcome() -> None:
+    line = 'perdure_ingress_requests_total{{handler="{}",outcome="{}",service="{}",type="{}"}}'
+    desk = "/shop.Desk/Add"
+    assert counted(completing(Success(b"")), desk, encode_message(b""), GRPC) == {line.format("Add", "completed", "shop.Desk", "call")}
+    failing = completing(Failure(500, "no"))
+    assert counted(failing, desk, encode_message(b""), GRPC) == {line.format("Add", "invocation_error", "shop.Desk", "call")}
+    assert counted(failing, "/shop.Cart/Add", encode_message(b"\xff"), GRPC) == {line.format("Add", "request_error", "shop.Cart", "call")}
+    start = b'{"service":"shop.Cart","method":"Add","argument":{"cartId":"c1"}}'
+    assert counted(accepting, "/dev.restate.Ingress/Invoke", start, ERA) == {line.format("Add", "completed", "shop.Cart", "send")}
 
 
 def test_an_idempotency_key_of_the_seed_era_holds_for_all_methods_of_a_service() -> None:
