@@ -3,8 +3,9 @@
 import ast
 import asyncio
 from collections.abc import Awaitable, Callable
+from inspect import signature
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import fdb
 import pytest
@@ -38,8 +39,6 @@ T = TypeVar("T")
 CONFLICT = Fault("commit", errors.NOT_COMMITTED)
 LOST = Fault("commit", errors.COMMIT_UNKNOWN)
 APPLIED = Fault("commit", errors.COMMIT_UNKNOWN, is_applied=True)
-MUTATIONS = set(fdboptions.MutationType)
-"""The binding makes a method of each."""
 
 
 class Clock:
@@ -89,6 +88,16 @@ def count_once(number: int) -> Callable[[Transaction], None]:
 
 def methods_of(protocol: type) -> set[str]:
     return {name for each in protocol.__mro__ for name in vars(each) if not name.startswith("_")} - set(dir(Protocol))
+
+
+def methods_in(node: ast.ClassDef) -> dict[str, range]:
+    """Return the methods of a class, and how many arguments each takes."""
+    found: dict[str, range] = {}
+    for each in node.body:
+        if isinstance(each, ast.FunctionDef):
+            total = len(each.args.args) - 1
+            found[each.name] = range(total - len(each.args.defaults), total + 1)
+    return found
 
 
 def put(key: bytes, value: bytes) -> Callable[[Transaction], None]:
@@ -457,18 +466,31 @@ def test_the_settings_of_a_process_reach_the_client() -> None:
     assert fdb_options(config, tag="sql", is_background=True) == FdbOptions(tag="sql", is_background=True, timeout_ms=5_000, tls=tls)
 
 
-def test_the_simulated_client_offers_what_the_official_binding_does() -> None:
-    """Every name that is used is one of the real thing, which is read rather than imported: that would need the native client."""
+def test_the_client_that_is_used_is_the_official_bindings() -> None:
+    """Names and numbers of arguments; the binding is read rather than imported, as that would need the native client."""
     tree = ast.parse((Path(fdb.__file__).parent / "impl.py").read_text())
-    classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
-    real = {node.name: {each.name for each in node.body if isinstance(each, ast.FunctionDef)} for node in classes}
-    assert methods_of(NativeTransaction) - {"options", "snapshot"} <= real["Transaction"] | real["TransactionRead"] | MUTATIONS
+    real = {node.name: methods_in(node) for node in tree.body if isinstance(node, ast.ClassDef)}
+    offered = {name: range(2, 3) for name in fdboptions.MutationType} | real["TransactionRead"] | real["Transaction"]
+    for protocol, methods in ((NativeTransaction, offered), (NativeDatabase, real["_TransactionCreator"] | real["Database"])):
+        for name in methods_of(protocol) - {"options", "snapshot"}:
+            assert len(signature(getattr(protocol, name)).parameters) - 1 in methods[name], name
     assert methods_of(NativeTransaction) <= set(dir(SimulatedTransaction(Database(Binding(Cluster())))))
-    assert methods_of(NativeDatabase) - {"options"} <= real["Database"] | real["_TransactionCreator"]
-    assert methods_of(NativeTransactionOptions) <= {f"set_{name}" for name in fdboptions.TransactionOption}
-    assert methods_of(NativeDatabaseOptions) <= {f"set_{name}" for name in fdboptions.DatabaseOption}
     assert fdboptions.StreamingMode["want_all"][0] == WANT_ALL
-    assert methods_of(NativeNetworkOptions) <= {f"set_{name.lower()}" for name in fdboptions.NetworkOption}
+
+
+@pytest.mark.parametrize(
+    ("protocol", "options"),
+    [
+        (NativeTransactionOptions, fdboptions.TransactionOption),
+        (NativeDatabaseOptions, fdboptions.DatabaseOption),
+        (NativeNetworkOptions, fdboptions.NetworkOption),
+    ],
+)
+def test_options_that_are_set_are_the_official_bindings_and_of_its_types(protocol: type, options: dict[str, tuple[Any, ...]]) -> None:
+    kinds = {f"set_{name.lower()}": kind for name, (_, _, kind, _) in options.items()}
+    for name in methods_of(protocol):
+        given = [each.annotation for each in signature(getattr(protocol, name)).parameters.values() if each.name != "self"]
+        assert given == ([] if kinds[name] is type(None) else [kinds[name]]), name
 
 
 def test_a_missing_cluster_file_is_named(tmp_path: Path) -> None:
