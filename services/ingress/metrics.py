@@ -41,7 +41,7 @@ class Meters(Collector):
         self.admitted = 0
         self.rate_limited = 0
         self.responses: Counter[int] = Counter()
-        """Status -> answers; those of gRPC have 200."""
+        """Status -> answers over HTTP; those of gRPC and Connect are not among them."""
         self.owners = Histogram(SECONDS)
         """From asking an owner to its final reply."""
         self._waiting = waiting

@@ -1,5 +1,6 @@
 """`GET /metrics`: asks the processes for their metrics, and adds what this one knows of the suite."""
 
+import asyncio
 from collections.abc import Mapping
 
 from perdure.bus.messages import MetricsSnapshot, decoder_of
@@ -26,11 +27,10 @@ class Scrape:
             Refused: There is no such process, or it did not answer.
         """
         role, process = parameters.get("role"), parameters.get("process")
-        snapshots = await self._snapshots()
         if role is None and process is None:
-            suite = text_of_suite(await self._cluster.view(), self._runtime.config.required_roles)
-            return metrics.merge(snapshots) + suite
-        chosen = [each for each in snapshots if role in (None, each.role) and process in (None, each.process_id)]
+            snapshots, view = await asyncio.gather(self._snapshots(), self._cluster.view())
+            return metrics.merge(snapshots) + text_of_suite(view, self._runtime.config.required_roles)
+        chosen = [each for each in await self._snapshots() if role in (None, each.role) and process in (None, each.process_id)]
         if not chosen:
             raise Refused(404, "no such process has handed in its metrics; `perdure status` lists those that are alive")
         return metrics.merge(chosen)
