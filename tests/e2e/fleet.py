@@ -50,7 +50,7 @@ class Balancer:
 
     def __init__(self) -> None:
         (self.port,) = free_ports(1)
-        self.ports: list[int] = []
+        self.addresses: list[tuple[str, int]] = []
         self._turn = itertools.count()
         self._loop = asyncio.new_event_loop()
         self._pipes: set[asyncio.Task[None]] = set()
@@ -73,10 +73,10 @@ class Balancer:
         self._loop.close()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        first = next(self._turn) % max(1, len(self.ports))
-        for port in [*self.ports[first:], *self.ports[:first]]:
+        first = next(self._turn) % max(1, len(self.addresses))
+        for address in [*self.addresses[first:], *self.addresses[:first]]:
             with suppress(OSError):
-                backend = await asyncio.open_connection("127.0.0.1", port)
+                backend = await asyncio.open_connection(*address)
                 for source, sink in ((reader, backend[1]), (backend[0], writer)):
                     pipe = asyncio.ensure_future(_pump(source, sink))
                     self._pipes.add(pipe)
@@ -165,7 +165,7 @@ class Fleet(Api):
         return Member(role, port, spawn(command, log=log, env=self.env_of(role), cwd=REPOSITORY), log)
 
     def _balance(self) -> None:
-        self.balancer.ports = [member.port for member in self.members.get("ingress", []) if member.port is not None]
+        self.balancer.addresses = [("127.0.0.1", member.port) for member in self.members.get("ingress", []) if member.port is not None]
 
 
 def running(base_dir: Path, **counts: int) -> Iterator[Fleet]:

@@ -128,7 +128,7 @@ def test_a_drained_process_may_be_stopped_and_no_call_fails(fleet: Fleet, operat
         assert operator.partitions(invoker.process_id) == []
         load.wait_for_more(CALLS_BETWEEN)
         assert operator.partitions(invoker.process_id) == []
-        fleet.balancer.ports.remove(ingress.port or 0)
+        fleet.balancer.addresses.remove(("127.0.0.1", ingress.port or 0))
         operator.does("drain", ingress.process_id)
         for member in (invoker, ingress):
             assert operator.process(member.process_id)["state"] == "drained", member.role
