@@ -1,5 +1,6 @@
 """The running set, and what a user does with it."""
 
+import json
 import os
 import subprocess
 import time
@@ -7,6 +8,7 @@ import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any, Final
 
 import httpx
@@ -127,17 +129,16 @@ class Containers:
         """Start or stop replicas and wait until the invokers have `wanted` partitions.
 
         Returns:
-            How long partitions were on the move as nodectl saw it, in seconds: since the last invoker joined, or the first left.
+            How long it took since the first partition moved, in seconds, as nodectl saw it.
         """
         node_url = self.url("nodectl")
-        seen, since = self.partitions_by_invoker(node_url), 0.0
+        before, since = self.partitions_by_invoker(node_url), 0.0
 
         def have_moved() -> bool:
-            nonlocal seen, since
+            nonlocal since
             found = self.partitions_by_invoker(node_url)
-            if len(found) > len(seen) or (not since and found != seen):
+            if not since and found != before:
                 since = time.monotonic()
-            seen = found
             return found == wanted
 
         with ThreadPoolExecutor(1) as thread:
@@ -145,7 +146,21 @@ class Containers:
             eventually(have_moved, f"partitions are spread as {wanted}", limit_s=PATIENCE_S)
             moved = time.monotonic()
             started.result()
-        return moved - (since or moved)
+        return moved - since
+
+    def seconds_to_join(self, invokers: list[str]) -> float:
+        """Return how long it took, as they logged it, from when the last of them was on the bus until the last took partitions."""
+        connected, taken = (
+            [self._logged_at(each, event)[index].timestamp() for each in invokers]
+            for event, index in (("bus_connected", 0), ("partitions_taken", -1))
+        )
+        return max(taken) - max(connected)
+
+    def _logged_at(self, container: str, event: str) -> list[datetime]:
+        command = ["docker", "logs", container]
+        printed = subprocess.run(command, env={**os.environ, **self.env}, capture_output=True, text=True, check=True)
+        lines = [json.loads(line) for line in printed.stderr.splitlines()]
+        return [datetime.fromisoformat(line["timestamp"]) for line in lines if line["event"] == event]
 
     def _succeeds(self, *arguments: str) -> bool:
         return subprocess.run(["docker", *arguments], env={**os.environ, **self.env}, capture_output=True, check=False).returncode == 0

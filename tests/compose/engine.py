@@ -88,7 +88,10 @@ def _make_rootfs() -> None:
     tree = ROOTFS.with_suffix("")
     shutil.rmtree(tree, ignore_errors=True)
     tree.mkdir(parents=True)
-    run(["debootstrap", "--variant=minbase", f"--include={PACKAGES}", "bookworm", str(tree)])
+    try:
+        run(["debootstrap", "--variant=minbase", f"--include={PACKAGES}", "bookworm", str(tree)])
+    except AssertionError as error:
+        raise Unavailable(f"no base image could be made, set BASE_IMAGE: {error}") from error
     shutil.copy(CERTIFICATES, f"{tree}{CERTIFICATES}")
     unfinished = ROOTFS.with_suffix(".part")
     run(["tar", "--create", "--file", str(unfinished), "--exclude=./var/cache/apt/archives/*.deb", "--directory", str(tree), "."])

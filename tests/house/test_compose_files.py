@@ -74,6 +74,7 @@ def test_each_process_knows_the_settings_that_it_is_given(file: str, role: str) 
     given = {**services_of(file)[role]["environment"], "PERDURE_LOG_LEVEL": "info"}
     config = read(CONFIGS[role], [], section=role, environ=given)
     assert config.nats_url == "nats://nats:4222"
+    assert config.shutdown_grace < int(services_of(file)[role]["stop_grace_period"].removesuffix("s")) * 1_000
     mounted = [each.split(":")[1] for each in services_of(file)[role]["volumes"]]
     assert mounted == ([config.fdb_cluster_file] if file == "compose.yaml" else ["/data"])
 
