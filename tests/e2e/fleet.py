@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final
 
@@ -52,37 +52,32 @@ class Balancer:
         (self.port,) = free_ports(1)
         self.addresses: list[tuple[str, int]] = []
         self._turn = itertools.count()
-        self._loop = asyncio.new_event_loop()
-        self._pipes: set[asyncio.Task[None]] = set()
-        self._thread = threading.Thread(target=self._serve, name="balancer")
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="balancer")
         self._thread.start()
         eventually(lambda: is_listening(self.port), "the balancer listens")
 
     def close(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._loop.call_soon_threadsafe(self._is_closing.set)
         self._thread.join()
 
-    def _serve(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        server = self._loop.run_until_complete(asyncio.start_server(self._accept, "127.0.0.1", self.port, backlog=1024))
-        self._loop.run_forever()
-        server.close()
-        for pipe in self._pipes:
-            pipe.cancel()
-        self._loop.run_until_complete(asyncio.gather(*self._pipes, return_exceptions=True))
-        self._loop.close()
+    async def _serve(self) -> None:
+        self._loop, self._is_closing = asyncio.get_running_loop(), asyncio.Event()
+        server = await asyncio.start_server(self._accept, "127.0.0.1", self.port, backlog=1024)
+        await self._is_closing.wait()
+        server.close()  # with the loop end all connections
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.CancelledError), closing(writer):
+            for address in self._addresses_in_turn():
+                with suppress(OSError):
+                    source, sink = await asyncio.open_connection(*address)
+                    with closing(sink):
+                        await asyncio.gather(_pump(reader, sink), _pump(source, writer))
+                    return
+
+    def _addresses_in_turn(self) -> list[tuple[str, int]]:
         first = next(self._turn) % max(1, len(self.addresses))
-        for address in [*self.addresses[first:], *self.addresses[:first]]:
-            with suppress(OSError):
-                backend = await asyncio.open_connection(*address)
-                for source, sink in ((reader, backend[1]), (backend[0], writer)):
-                    pipe = asyncio.ensure_future(_pump(source, sink))
-                    self._pipes.add(pipe)
-                    pipe.add_done_callback(self._pipes.discard)
-                return
-        writer.close()
+        return [*self.addresses[first:], *self.addresses[:first]]
 
 
 async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
@@ -90,8 +85,7 @@ async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> Non
         while data := await source.read(65_536):
             sink.write(data)
             await sink.drain()
-    with suppress(OSError):
-        sink.close()
+    sink.close()
 
 
 class Fleet(Api):
