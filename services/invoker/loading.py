@@ -12,6 +12,7 @@ import structlog
 
 from perdure.base.errors import StoreError
 from perdure.base.ids import InvocationId
+from perdure.base.limits import VALUE_BYTES_MAX
 from perdure.model.invocation import InvocationRecord, Status
 from perdure.model.journal import StoredEntry
 from perdure.model.promise import PromiseRecord
@@ -269,7 +270,7 @@ async def load_partition(store: Store, owned: OwnedPartition, horizon_ms: int) -
     async for page in scan(store, *range_of(view.keys.live), is_chunked=True):
         for key, raw in page:
             invocation_id = InvocationId(last_part(key))
-            owned.machine.load(invocation_id, decode_record(raw))
+            owned.machine.load(invocation_id, decode_record(raw), is_wide=len(raw) > VALUE_BYTES_MAX)
     async for page in scan(store, *range_of(view.keys.counts)):
         for key, raw in page:
             count = view.counts[key] = int.from_bytes(raw, "little", signed=True)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import assert_never
 
 from perdure.base.ids import InvocationId
+from perdure.base.limits import VALUE_BYTES_MAX
 from perdure.bus.messages import Attach, GetOutput, Invoke, MutateState, Operate, OperateMany, SendSignalTo
 from perdure.model.invocation import InvocationRecord, Status
 from perdure.model.journal import Entry
@@ -115,9 +116,10 @@ class PartitionMachine:
         live.journal = entries + live.tail
         live.tail = []
 
-    def load(self, invocation_id: InvocationId, record: InvocationRecord) -> None:
+    def load(self, invocation_id: InvocationId, record: InvocationRecord, *, is_wide: bool = False) -> None:
         """Take an unfinished invocation from the store, at takeover; `restore` follows once all are there."""
-        self.view.lives[invocation_id] = Live(invocation_id, record, None)
+        live = self.view.lives[invocation_id] = Live(invocation_id, record, None)
+        live.is_wide = is_wide
 
     def load_mutation(self, object_key: ObjectKey, waiting: WaitingMutation, state: CachedState) -> None:
         """Take a waiting mutation from the store, at takeover, with the state that it is for."""
@@ -172,10 +174,12 @@ def seal_counts(views: Mapping[int, PartitionView], step: Step) -> None:
 def seal(view: PartitionView, live: Live, step: Step) -> None:
     """Write the record of a changed invocation, once per batch."""
     if not live.has_ended:
-        step.put_value(view.keys.unfinished(live.id), encode_record(live.record))
+        raw = encode_record(live.record)
+        step.put_value(view.keys.unfinished(live.id), raw, was_wide=live.is_wide)
+        live.is_wide = len(raw) > VALUE_BYTES_MAX
         return
     if view.lives.get(live.id, live) is live:
-        step.writes[view.keys.unfinished(live.id)] = None
+        step.put_value(view.keys.unfinished(live.id), None, was_wide=live.is_wide)
     if not live.is_removed:
         step.put_value(view.keys.invocation(live.id), encode_record(live.record))
 

@@ -48,6 +48,7 @@ class Live:
         is_failing: The attempt broke a rule; what it still sends is dropped.
         has_ended: It is completed or removed; it leaves memory once that has committed.
         is_removed: It leaves no row behind.
+        is_wide: Its record, as last written, is too large for one row.
         failures: Failed attempts of this stretch; `failures_since_entry` the same since the journal grew.
         durable_length: Entries that are known to be committed.
         pending_writes: Batches with a change of the record that have not committed.
@@ -65,6 +66,7 @@ class Live:
         "is_failing",
         "is_open",
         "is_removed",
+        "is_wide",
         "journal",
         "last_failure",
         "last_server",
@@ -89,6 +91,7 @@ class Live:
         self.is_failing = False
         self.has_ended = False
         self.is_removed = False
+        self.is_wide = False
         self.failures = 0
         self.failures_since_entry = 0
         self.durable_length = record.journal_length

@@ -3,9 +3,10 @@
 import msgspec
 import pytest
 
+from perdure.base.limits import VALUE_BYTES_MAX
 from perdure.bus.messages import Completed, Operate, Operated
 from perdure.model import journal
-from perdure.model.invocation import Pin, Status
+from perdure.model.invocation import CallSink, Pin, Status
 from perdure.model.journal import (
     AttemptError,
     Combinator,
@@ -261,6 +262,24 @@ def test_restore_starts_what_ran_and_rebuilds_inboxes() -> None:
     assert started(step) == [an_id(1)]
     assert heir.view.locks == {("Svc", "k"): an_id(1)}
     assert list(heir.view.inboxes["Svc", "k"]) == [an_id(2), an_id(3)]
+
+
+def test_a_record_too_large_for_a_row_is_cleared_with_its_pieces() -> None:
+    machine = Machine()
+    live = machine.running(1)
+    row = machine.keys.unfinished(live.id)
+    live.record.sinks = [CallSink(an_id(2), number) for number in range(5_000)]
+    assert len(machine.send(1, journal.Run(1)).wide[row] or b"") > VALUE_BYTES_MAX
+    assert machine.end(1).wide[row] is None
+
+
+def test_a_record_that_becomes_small_again_replaces_the_pieces_of_the_large_one() -> None:
+    machine = Machine()
+    live = machine.running(1)
+    machine.machine.load(live.id, live.record, is_wide=True)
+    machine.view.lives[live.id].journal = machine.journal()
+    row = machine.keys.unfinished(live.id)
+    assert row in machine.feed(RequestReceived(INGRESS, Operate(1, live.id, "cancel"))).wide
 
 
 def events(machine: Machine, number: int = 1) -> list[JournalEvent]:
