@@ -118,7 +118,9 @@ def test_scaling_up_and_down_under_load_fails_no_call(containers: Containers, co
         load.wait_for_more(CALLERS)
         moving_s = containers.scale([PARTITIONS])
         api.follow()
-        containers.record.append(f"scaled back to one of each: all partitions with the one left {moving_s:.2f} s after the first moved")
+        containers.record.append(
+            f"scaled back to one of each: all partitions with the one left {moving_s:.2f} s after nodectl saw the first move"
+        )
         load.wait_for_more(5 * CALLERS)
     assert load.failures == []
     longest_s = max(answer.took_s for answer in load.answers)
