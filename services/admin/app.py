@@ -10,7 +10,7 @@ from perdure.bus.messages import Heartbeat
 from perdure.deployments.discovery import discover
 from perdure.deployments.opening import open_client
 from perdure.process.access import is_loopback
-from perdure.process.certificate import HTTP_ALPN, certificate_of
+from perdure.process.certificate import HTTP_ALPN, certificate_of, scheme_of
 from perdure.process.config import load
 from perdure.process.http import serve_asgi
 from perdure.process.runtime import HeartbeatFacts, Runtime, run
@@ -54,7 +54,7 @@ async def serve(runtime: Runtime[AdminConfig]) -> None:
         runtime.log.warning("api_is_open", bind=config.bind, hint="whoever reaches this address may do everything; set auth_token")
 
     def on_listening(address: str) -> None:
-        runtime.heartbeat_source = lambda: HeartbeatFacts(address=address)
+        runtime.heartbeat_source = lambda: HeartbeatFacts(address=address, scheme=scheme_of(config))
         runtime.log.info("listening", address=address)
         runtime.set_ready(True)
 
@@ -103,5 +103,5 @@ def ingress_url(ingresses: Sequence[Heartbeat]) -> str | None:
     for heartbeat in ingresses:
         host, _, port = heartbeat.address.rpartition(":")
         if host:
-            return f"http://{'127.0.0.1' if host in _EVERY_ADDRESS else host}:{port}/"
+            return f"{heartbeat.scheme or 'http'}://{'127.0.0.1' if host in _EVERY_ADDRESS else host}:{port}/"
     return None

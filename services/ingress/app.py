@@ -5,7 +5,7 @@ import asyncio
 from perdure.base.clock import Clock, Random
 from perdure.base.ids import ulid
 from perdure.base.limits import REQUEST_BODIES_BYTES_MAX
-from perdure.process.certificate import HTTP_ALPN, certificate_of
+from perdure.process.certificate import HTTP_ALPN, certificate_of, scheme_of
 from perdure.process.http import serve_asgi
 from perdure.process.runtime import HeartbeatFacts, Runtime
 from perdure.process.tracing import open_exporter
@@ -71,7 +71,7 @@ async def serve(runtime: Runtime[IngressConfig]) -> None:
     )
     answers.rpc = rpc
     address = ""
-    runtime.heartbeat_source = lambda: HeartbeatFacts(counters={"waiting": float(len(waiting))}, address=address)
+    runtime.heartbeat_source = lambda: HeartbeatFacts(counters={"waiting": float(len(waiting))}, address=address, scheme=scheme_of(config))
 
     def listening(where: str) -> None:
         nonlocal address

@@ -8,7 +8,7 @@ import msgspec
 
 from perdure.codec.rpc.grpc import is_grpc
 from perdure.process.access import is_loopback
-from perdure.process.certificate import HTTP_ALPN, certificate_of
+from perdure.process.certificate import HTTP_ALPN, certificate_of, scheme_of
 from perdure.process.http import serve_asgi
 from perdure.process.metrics_port import CONTENT_TYPE
 from perdure.process.runtime import HeartbeatFacts, Runtime
@@ -43,7 +43,7 @@ async def serve(runtime: Runtime[NodectlConfig]) -> None:
         hint = "whoever reaches this address may drain processes and move partitions; set auth_token"
         runtime.log.warning("port_is_open", bind=config.bind, hint=hint)
     address = ""
-    runtime.heartbeat_source = lambda: HeartbeatFacts(address=address)
+    runtime.heartbeat_source = lambda: HeartbeatFacts(address=address, scheme=scheme_of(config))
 
     def listening(where: str) -> None:
         nonlocal address

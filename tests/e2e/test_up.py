@@ -11,6 +11,7 @@ import httpx
 import psutil
 import pytest
 
+from tests.contract.deployments.certificates import make_certificates
 from tests.e2e.processes import REPOSITORY, end, eventually, family, free_ports, spawn
 from tests.e2e.suite import ROLES, Suite, ours_only
 
@@ -179,13 +180,15 @@ def test_a_wrong_setting_is_named_and_ends_it_with_2(tmp_path: Path, text: str, 
 def test_the_file_sets_what_no_flag_does(tmp_path: Path) -> None:
     (port,) = free_ports(1)
     file = tmp_path / "perdure.toml"
-    file.write_text(f"[ingress]\nport = {port}\n[up]\ninvokers = 2\n")
+    tls = make_certificates(tmp_path)
+    admin = f'[admin]\ntls_cert_file = "{tls.certificate}"\ntls_key_file = "{tls.key}"\n'
+    file.write_text(f"[ingress]\nport = {port}\n[up]\ninvokers = 2\n{admin}")
     flags = on_free_ports()
     del flags[:2]
     up = Up(tmp_path, *flags, "--config", str(file))
     try:
         (line,) = eventually(lambda: ready_lines(up), "it says that it is ready")
-        assert f"ingress http://127.0.0.1:{port}," in line
+        assert f"ingress http://127.0.0.1:{port}, admin https://" in line
         assert {line.partition("|")[0].strip() for line in up.lines} >= {"invoker-1", "invoker-2"}
     finally:
         end(up.process)

@@ -235,6 +235,8 @@ class Heartbeat(_Message, frozen=True):
     """Subscription id -> why this invoker cannot read it just now."""
     is_draining: bool = False
     """It is about to stop: nothing more is given to it."""
+    scheme: str = ""
+    """Of its public port: `http`, `https`, or empty where that speaks no HTTP."""
 
 
 class MetricsSnapshot(_Message, frozen=True):

@@ -121,5 +121,5 @@ def _lock(base_dir: Path) -> IO[str]:
 
 
 def _ready_line(config: UpConfig) -> str:
-    addresses = "ingress http://{ingress}, admin http://{admin}, sql {sql}, node http://{nodectl}"
+    addresses = "ingress {ingress}, admin {admin}, sql {sql}, node {nodectl}"
     return f"perdure is ready: {addresses}, data {config.base_dir.replace('{', '{{').replace('}', '}}')}"

@@ -85,6 +85,11 @@ def certificate_of(config: PublicConfig, log: FilteringBoundLogger, *, alpn: Seq
     return None
 
 
+def scheme_of(config: PublicConfig) -> str:
+    """Return what URLs of a process that speaks HTTP begin with."""
+    return "https" if config.tls_cert_file else "http"
+
+
 def _empty(alpn: Sequence[str]) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2

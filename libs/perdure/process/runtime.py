@@ -56,6 +56,8 @@ class HeartbeatFacts(msgspec.Struct, frozen=True):
     address: str = ""
     """Where its public port listens, `host:port`."""
     subscription_failures: dict[str, str] = {}
+    scheme: str = ""
+    """`http` or `https`, where the public port speaks that."""
 
 
 class Runtime(Generic[C]):
@@ -108,7 +110,8 @@ class Runtime(Generic[C]):
         self.log.info("ready" if is_ready else "not_ready", because=because)
         self.send_heartbeat()
         if is_ready:
-            notify.notify_ready(self.heartbeat_source().address)
+            facts = self.heartbeat_source()
+            notify.notify_ready(f"{facts.scheme}://{facts.address}" if facts.scheme else facts.address)
 
     def send_heartbeat(self, *, is_leaving: bool = False) -> None:
         """Tell all processes the present facts, now."""
@@ -127,6 +130,7 @@ class Runtime(Generic[C]):
             not_ready_because=self._not_ready_because,
             subscription_failures=facts.subscription_failures,
             is_draining=self.draining.is_set(),
+            scheme=facts.scheme,
         )
         self._last_heartbeat = encode(heartbeat)
         self._beat_at_s = time.monotonic()

@@ -50,6 +50,10 @@ def test_clients_are_told_of_an_ingress_that_listens(addresses: list[str], url: 
     assert ingress_url([Heartbeat(1, "ingress", f"ingress-{address}", address, "1", 0) for address in addresses]) == url
 
 
+def test_clients_are_told_of_tls_where_the_ingress_speaks_it() -> None:
+    assert ingress_url([Heartbeat(1, "ingress", "ingress-1", "10.0.0.7:8080", "1", 0, scheme="https")]) == "https://10.0.0.7:8080/"
+
+
 @pytest.mark.parametrize(
     ("request_line", "status", "allow"),
     [
