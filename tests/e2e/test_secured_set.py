@@ -5,6 +5,7 @@ import os
 import re
 import ssl
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,13 +14,18 @@ import httpx
 import nats
 import psycopg
 import pytest
+import restate
 from nats.errors import Error as NatsError
 
+from services.admin.openapi import openapi_document
 from tests.e2e.cli import PROGRAM
 from tests.e2e.endpoint import Endpoint
-from tests.e2e.processes import REPOSITORY
+from tests.e2e.fleet import PUBLIC
+from tests.e2e.processes import REPOSITORY, eventually
 from tests.e2e.secured_fleet import SecuredFleet, secured
+from tests.e2e.services import greet
 
+SSL_REQUEST = bytes.fromhex("0000000804d2162f")
 pytestmark = pytest.mark.timeout(120)
 
 
@@ -84,6 +90,41 @@ def test_the_released_command_line_brings_its_token_over_tls(fleet: SecuredFleet
     assert "Greeter" in finished.stdout
 
 
+def test_the_released_sdk_calls_over_tls(fleet: SecuredFleet, tag: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(fleet.authority.file))
+
+    async def call() -> object:
+        async with restate.create_client(fleet.ingress_url) as client:
+            return await client.service_call(greet, tag)
+
+    assert asyncio.run(call()) == f"Hello {tag}"
+
+
+def test_node_commands_bring_the_token_over_tls_and_print_no_secret(fleet: SecuredFleet) -> None:
+    environ = {**os.environ, "SSL_CERT_FILE": str(fleet.authority.file), "PERDURE_AUTH_TOKEN": fleet.token}
+    for arguments in (["status"], ["log-level", "debug"]):
+        command = [Path(sys.executable).parent / "perdure", *arguments, "--node", fleet.url_of("nodectl")]
+        finished = subprocess.run(command, env=environ, capture_output=True, text=True, check=False, timeout=60)
+        assert finished.returncode == 0, finished.stderr
+        assert not [secret for secret in secrets_of(fleet) if secret in finished.stdout + finished.stderr]
+
+
+def test_clients_are_told_an_address_with_tls(fleet: SecuredFleet) -> None:
+    assert fleet.http.get(f"{fleet.admin_url}/version").json()["ingress_endpoint"].startswith("https://")
+
+
+def test_renewed_certificates_are_shown_on_every_port_while_work_goes_on(fleet: SecuredFleet, tag: str) -> None:
+    ports = {role: (fleet.members[role][0].port or 0, SSL_REQUEST if role == "sql" else b"") for role in PUBLIC}
+    before = {fleet.shown_by(*port) for port in ports.values()}
+    with sql_of(fleet) as connection:
+        renewed = fleet.renew().certificate.read_text()
+        assert before.isdisjoint({renewed})
+        for role, port in ports.items():
+            eventually(lambda port=port: fleet.shown_by(*port) == renewed, f"{role} shows the new certificate")
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+    assert fleet.result("/Greeter/greet", tag) == f"Hello {tag}"
+
+
 def bus_context(fleet: SecuredFleet, *, certificate: bool = True) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=str(fleet.authority.file))
     if certificate:
@@ -102,22 +143,24 @@ def bus_context(fleet: SecuredFleet, *, certificate: bool = True) -> ssl.SSLCont
     ],
 )
 def test_a_process_that_was_taken_over_cannot_say_what_is_not_its_to_say(fleet: SecuredFleet, role: str, subject: str) -> None:
-    refusals: list[str] = []
+    async def publish() -> str:
+        refusal = asyncio.get_running_loop().create_future()
 
-    async def publish() -> None:
         async def refused(error: Exception) -> None:
-            refusals.append(str(error))
+            refusal.set_result(str(error))
 
         client = await nats.connect(
             fleet.nats_url, tls=bus_context(fleet), user=role, password=fleet.bus_passwords[role], error_cb=refused, allow_reconnect=False
         )
         await client.publish(subject, b"x")
-        await client.flush()
-        await client.close()
+        try:
+            return await asyncio.wait_for(refusal, 10)
+        finally:
+            await client.close()
 
-    asyncio.run(publish())
-    assert "permissions violation for publish" in refusals[0].lower()
-    assert subject in refusals[0]
+    refusal = asyncio.run(publish())
+    assert "permissions violation for publish" in refusal.lower()
+    assert subject in refusal
 
 
 @pytest.mark.parametrize(("certificate", "password"), [(False, True), (True, False)])
@@ -156,6 +199,20 @@ def test_the_page_on_security_tells_of_every_port() -> None:
     assert {int(status) for *_, status in OPEN_TO_ALL} == {200, 401}
 
 
+def test_no_path_of_the_admin_api_is_open_but_those_of_the_page(fleet: SecuredFleet) -> None:
+    opened = {(method, path) for role, method, path, status in OPEN_TO_ALL if role == "admin" and status == "200"}
+    operations = [
+        (method.upper(), re.sub(r"\{[^}]*\}", "x", path))
+        for path, item in openapi_document("1").get("paths", {}).items()
+        for method in item
+        if method in {"get", "put", "post", "patch", "delete"}
+    ]
+    assert len(operations) > 30
+    with httpx.Client(verify=fleet.context) as nobody:
+        answered = {(method, path): nobody.request(method, fleet.admin_url + path).status_code for method, path in operations}
+    assert {operation for operation, status in answered.items() if status != 401} <= opened
+
+
 def test_nothing_is_told_in_clear(fleet: SecuredFleet) -> None:
     for role in ("ingress", "admin", "nodectl"):
         with httpx.Client() as client, pytest.raises(httpx.TransportError):
@@ -180,5 +237,12 @@ def test_no_secret_is_printed_or_told(fleet: SecuredFleet, endpoint: Endpoint, t
         sql_of(fleet, password=f"{fleet.password}x")
     metrics = fleet.http.get(f"{fleet.url_of('nodectl')}/metrics").text
     told = [fleet.logs(), fleet.nats_log.read_text(), metrics, refusal, str(refused.value)]
-    for secret in (fleet.token, fleet.password, *fleet.bus_passwords.values(), header):
+    for secret in (*secrets_of(fleet), header):
         assert not any(secret in text for text in told), secret
+
+
+def secrets_of(fleet: SecuredFleet) -> list[str]:
+    """Everything that nobody is told: what the settings name, and the lines of the private keys."""
+    keys = [line for file in (fleet.server.key, fleet.client.key, fleet.signing_key) for line in file.read_text().splitlines()]
+    headers = [fleet.trace_header, fleet.request_header]
+    return [fleet.token, fleet.password, *headers, *fleet.bus_passwords.values(), *(line for line in keys if not line.startswith("-"))]
