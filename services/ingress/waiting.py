@@ -177,8 +177,10 @@ class Waiting:
         for owner, requests in outbox.items():
             subject = self._subjects.owner(owner)
             self._owner_by_subject[subject] = owner
+            generation = self._owners.generation_of(owner)
             for batch in batches(requests):
-                payload = _requests_encoder.encode(messages.OwnerRequests(messages.VERSION, self._reply_subject, list(batch)))
+                asked = messages.OwnerRequests(messages.VERSION, self._reply_subject, list(batch), generation)
+                payload = _requests_encoder.encode(asked)
                 self._bus.publish(subject, payload, reply=self._reply_subject)
 
     def _receive_replies(self, payload: bytes, _: str) -> None:

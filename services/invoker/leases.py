@@ -254,5 +254,5 @@ class Leases:
 
     def _announce(self, leases: dict[int, Lease]) -> None:
         epochs = {number: lease.epoch for number, lease in leases.items()}
-        message = Announcement(VERSION, self._owner.invoker_id, sorted(leases), epochs)
+        message = Announcement(VERSION, self._owner.invoker_id, sorted(leases), epochs, self._owner.adoptions)
         self._bus.publish(self._subjects.announcements, encode(message))

@@ -77,7 +77,8 @@ class Requests:
         self.received += len(batch.requests)
         held = sum(len(owned.view.lives) for owned in self._owner.partitions.values())
         self._room = self._invocations_max - held
-        refused = [reply for request in batch.requests if (reply := self._take(batch.reply_subject, request)) is not None]
+        requests = batch.requests if batch.generation == self._owner.adoptions else [_looked_up(request) for request in batch.requests]
+        refused = [reply for request in requests if (reply := self._take(batch.reply_subject, request)) is not None]
         if refused:
             self._bus.publish(batch.reply_subject, encode(OwnerReplies(VERSION, refused)))
 
@@ -93,7 +94,7 @@ class Requests:
                 return Overloaded(request.request_id)
         blob_id = _blob_of(request)
         if blob_id is not None:
-            self._spawn(self._fetch_and_feed(partition, reply_subject, request, blob_id))
+            self._spawn(self._fetch_and_feed(partition, reply_subject, _looked_up(request), blob_id))
             return None
         new_uuid = ulid(self._clock.now_ms(), self._random.bytes(10)) if isinstance(request, Operate | OperateMany) else b""
         self._owner.feed(partition, RequestReceived(reply_subject, request, new_uuid))
@@ -127,6 +128,11 @@ class Requests:
         lives = [live for owned in self._owner.partitions.values() for live in owned.view.lives.values()]
         told = [_tell(live) for live in lives if live.record.status is Status.INVOKED and not live.has_ended][:_LIVE_MAX]
         self._bus.publish(reply_subject, encode(LiveInvocations(VERSION, self._owner.invoker_id, told)))
+
+
+def _looked_up(request: OwnerRequest) -> OwnerRequest:
+    """Return a request that may have come late, after a copy of it: as one that must be looked for before it is admitted."""
+    return msgspec.structs.replace(request, is_fresh=False) if isinstance(request, Invoke) and request.is_fresh else request
 
 
 def _blob_of(request: OwnerRequest) -> bytes | None:

@@ -20,10 +20,13 @@ class Endpoint:
         prefix: Put before the name of every service, so that several endpoints can be registered with one server.
     """
 
-    def __init__(self, program: str, directory: Path, *, prefix: str = "", env: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, program: str, directory: Path, *, prefix: str = "", env: dict[str, str] | None = None, host: str = "127.0.0.1"
+    ) -> None:
         self.prefix = prefix
         self.port = free_ports(1)[0]
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"http://{host}:{self.port}"
+        self._bind = f"{'127.0.0.1' if host == '127.0.0.1' else '0.0.0.0'}:{self.port}"
         self._program = program
         self._env = env or {}
         self._log = directory / f"endpoint-{self.port}.log"
@@ -39,7 +42,7 @@ class Endpoint:
             command = [str(NODE), self._program]
             env |= {"RESTATE_LOGGING": "ERROR", "NODE_ENV": "production"}
         else:
-            command = [str(PYTHON_TOOLS / "hypercorn"), "--bind", f"127.0.0.1:{self.port}", "--worker-class", "uvloop", self._program]
+            command = [str(PYTHON_TOOLS / "hypercorn"), "--bind", self._bind, "--worker-class", "uvloop", self._program]
         self._process = spawn(command, log=self._log, env=env, cwd=REPOSITORY)
         eventually(self._is_ready, f"endpoint {self._program} listens")
 

@@ -91,10 +91,10 @@ async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> Non
 class Fleet(Api):
     """Processes of one suite on one machine. `start` and `stop` are for each alone; the balancer follows."""
 
-    def __init__(self, base_dir: Path, *, nats_settings: str = NATS_SETTINGS) -> None:
+    def __init__(self, base_dir: Path, *, nats_settings: str = NATS_SETTINGS, nats_host: str = "127.0.0.1") -> None:
         self.base_dir = base_dir
         base_dir.mkdir()
-        self.nats = NatsServer(base_dir, nats_settings)
+        self.nats = NatsServer(base_dir, nats_settings, host=nats_host)
         self.nats.start()
         self.nats_url = self.nats.url
         self.balancer = Balancer()
@@ -148,6 +148,10 @@ class Fleet(Api):
         """Return the settings of a process as variables."""
         return self.env
 
+    def placed(self, _role: str, command: list[str]) -> list[str]:
+        """Return what starts a process where it belongs."""
+        return command
+
     def _spawn(self, role: str) -> Member:
         number = next(self._numbers)
         log = self.base_dir / f"{role}-{number}.log"
@@ -156,7 +160,7 @@ class Fleet(Api):
         if role in PUBLIC:
             port = self.admin_port if role == "admin" and not is_listening(self.admin_port) else free_ports(1)[0]
             command += ["--bind", "127.0.0.1", "--port", str(port)]
-        return Member(role, port, spawn(command, log=log, env=self.env_of(role), cwd=REPOSITORY), log)
+        return Member(role, port, spawn(self.placed(role, command), log=log, env=self.env_of(role), cwd=REPOSITORY), log)
 
     def _balance(self) -> None:
         self.balancer.addresses = [("127.0.0.1", member.port) for member in self.members.get("ingress", []) if member.port is not None]

@@ -36,7 +36,7 @@ class Invoke(_Message, frozen=True, tag=1):
     wants_result: bool
     idempotency_key: str | None = None
     is_fresh: bool = False
-    """The id is random and sent for the first time: the owner need not look for an earlier one."""
+    """The id is random and sent for the first time: an owner that has taken no partition since need not look for an earlier one."""
     execution_at_ms: int | None = None
     completion_retention_ms: int = 0
     journal_retention_ms: int = 0
@@ -127,6 +127,8 @@ class OwnerRequests(_Message, frozen=True):
     version: int
     reply_subject: str
     requests: list[OwnerRequest]
+    generation: int = -1
+    """The last that the invoker has announced: only there are requests fresh that say so."""
 
 
 # Owner of a partition to the process that asked.
@@ -200,6 +202,8 @@ class Announcement(_Message, frozen=True):
     invoker_id: str
     partitions: list[int]
     epoch_by_partition: dict[int, int]
+    generation: int = -1
+    """How many partitions this process has ever taken: whatever was sent before it took one may come late."""
 
 
 class Doorbell(_Message, frozen=True):

@@ -20,6 +20,7 @@ class Owners:
         assert partitions > 0
         self._known: list[_Ownership | None] = [None] * partitions
         self._epochs: list[int] = [-1] * partitions
+        self._generations: dict[str, int] = {}
 
     def owner_of(self, partition: int) -> str | None:
         """Return the invoker that should own a partition, or None."""
@@ -28,6 +29,7 @@ class Owners:
 
     def announced(self, message: Announcement) -> list[int]:
         """Take an announcement; return the partitions whose owner or epoch it changes."""
+        self._generations[message.invoker_id] = message.generation
         changed: list[int] = []
         for partition in message.partitions:
             if not 0 <= partition < len(self._known):
@@ -39,6 +41,10 @@ class Owners:
                 self._epochs[partition] = epoch
                 changed.append(partition)
         return changed
+
+    def generation_of(self, invoker_id: str) -> int:
+        """Return the generation that an invoker has announced, -1 if it has not been heard."""
+        return self._generations.get(invoker_id, -1)
 
     def beat(self, message: Heartbeat) -> list[int]:
         """Take a heartbeat; return the partitions that had no owner and have one now."""
@@ -59,6 +65,7 @@ class Owners:
 
     def forget(self, invoker_id: str) -> None:
         """Drop an invoker that nobody hears any more; the epochs stay known."""
+        self._generations.pop(invoker_id, None)
         for partition, ownership in enumerate(self._known):
             if ownership is not None and ownership.invoker_id == invoker_id:
                 self._known[partition] = None

@@ -10,19 +10,19 @@ from pathlib import Path
 
 
 class NatsServer:
-    """One nats-server process on a free loopback port.
+    """One nats-server process on a free port, of the loopback interface or of `host`.
 
     Args:
         settings: Further lines of its configuration.
     """
 
-    def __init__(self, directory: Path, settings: str = "") -> None:
+    def __init__(self, directory: Path, settings: str = "", *, host: str = "127.0.0.1") -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = int(probe.getsockname()[1])
         self.url = f"nats://127.0.0.1:{self.port}"
         self._configuration = directory / "nats.conf"
-        self._configuration.write_text(f'listen: "127.0.0.1:{self.port}"\n{settings}')
+        self._configuration.write_text(f'listen: "{host}:{self.port}"\n{settings}')
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:

@@ -306,6 +306,38 @@ def test_credentials_open_a_server_that_asks_for_tokens_also_when_they_are_renew
         server.kill()
 
 
+def test_the_first_request_ends_in_time_though_the_server_is_gone(server: NatsServer) -> None:
+    async def scenario(bus: NatsBus) -> None:
+        server.kill()
+        await until(lambda: not bus.is_connected)
+        with pytest.raises(TimeoutError):
+            await bus.request("subject", b"", timeout_s=0.1)
+        assert await bus.gather("subject", b"", timeout_s=0.1, replies_max=1) == []
+        server.start()
+        await until(lambda: bus.is_connected)
+        with pytest.raises(NoResponders):
+            await bus.request("subject", b"", timeout_s=WAIT_S)
+
+    with_buses(server, 1, scenario)
+
+
+def test_a_bus_closes_though_its_server_says_nothing_any_more(server: NatsServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("perdure.bus.nats.bus.PING_INTERVAL_S", 0.05)
+
+    async def scenario(bus: NatsBus) -> None:
+        server.suspend()
+        await until(lambda: not bus.is_connected)
+        await bus.close()
+        server.resume()
+
+    with_buses(server, 1, scenario)
+
+
+async def until(fact: Callable[[], bool]) -> None:
+    while not fact():
+        await asyncio.sleep(0.01)
+
+
 def test_connecting_waits_until_the_server_is_there(server: NatsServer) -> None:
     server.kill()
 

@@ -22,6 +22,16 @@ def test_an_announcement_names_the_owner() -> None:
     assert [owners.owner_of(partition) for partition in range(3)] == ["a", None, "a"]
 
 
+def test_the_generation_of_an_invoker_is_the_one_that_it_announced_last() -> None:
+    owners = Owners(2)
+    assert owners.generation_of("a") == -1
+    for generation in (3, 4):
+        owners.announced(Announcement(VERSION, "a", [0], {0: 1}, generation))
+        assert owners.generation_of("a") == generation
+    owners.forget("a")
+    assert owners.generation_of("a") == -1
+
+
 def test_a_repeated_announcement_changes_nothing() -> None:
     owners = Owners(1)
     owners.announced(announcement("a", [0], 1))

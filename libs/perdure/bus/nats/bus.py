@@ -62,8 +62,8 @@ class _Inbox:
         if self.is_unheard or len(self.replies) == self._replies_max:
             self._done.set_result(None)
 
-    async def wait(self, timeout_s: float) -> None:
-        await asyncio.wait([self._done], timeout=timeout_s)
+    async def wait(self) -> None:
+        await self._done
 
 
 class NatsBus:
@@ -81,6 +81,8 @@ class NatsBus:
         self._receivers: dict[bytes, Receiver] = {}
         self._inbox_prefix = f"_INBOX.{secrets.token_hex(11)}"
         self._inbox_sid = b""
+        self._can_hear = False
+        """Whether the server knows where replies go."""
         self._inbox_number = 0
         self._inboxes: dict[bytes, _Inbox] = {}
         self._on_no_responders: list[Callable[[str], None]] = []
@@ -121,7 +123,8 @@ class NatsBus:
         pending += (head.encode(), payload, b"\r\n")
 
     async def subscribe(self, subject: str, receiver: Receiver) -> _Subscription:
-        inner, sid = await self._subscribe(subject, receiver)
+        inner, sid = await self._register(subject, receiver)
+        await self._confirm()
         return _Subscription(self, inner, sid)
 
     async def forget(self, inner: NatsSubscription, sid: bytes) -> None:
@@ -170,11 +173,11 @@ class NatsBus:
             self._write(b"".join(self._pending))
         self._pending.clear()
 
-    async def _subscribe(self, subject: str, receiver: Receiver) -> tuple[NatsSubscription, bytes]:
+    async def _register(self, subject: str, receiver: Receiver) -> tuple[NatsSubscription, bytes]:
+        """Return a new subscription and its number; the server may not know of it yet."""
         inner = await self._client.subscribe(subject)  # pyright: ignore[reportUnknownMemberType]  # a bare Future in its signature
         sid = b"%d" % inner._id  # pyright: ignore[reportPrivateUsage]  # nats-py has no public name for it
         self._receivers[sid] = receiver
-        await self._confirm()
         return inner, sid
 
     async def _confirm(self) -> None:
@@ -189,17 +192,27 @@ class NatsBus:
                 return
 
     async def _ask(self, subject: str, payload: bytes, *, timeout_s: float, replies_max: int) -> _Inbox:
-        if not self._inbox_sid:
-            _, self._inbox_sid = await self._subscribe(f"{self._inbox_prefix}.*", _ignore)
         self._inbox_number += 1
         address = f"{self._inbox_prefix}.{self._inbox_number}"
         inbox = self._inboxes[address.encode()] = _Inbox(replies_max)
         try:
-            self.publish(subject, payload, reply=address)
-            await inbox.wait(timeout_s)
+            async with asyncio.timeout(timeout_s):
+                if not self._can_hear:
+                    await self._open_inbox()
+                self.publish(subject, payload, reply=address)
+                await inbox.wait()
+        except TimeoutError:
+            pass  # whatever has come by then is the answer
         finally:
             del self._inboxes[address.encode()]
         return inbox
+
+    async def _open_inbox(self) -> None:
+        """Subscribe to all replies, and wait until the server knows; goes on where an earlier wait was given up."""
+        if not self._inbox_sid:
+            _, self._inbox_sid = await self._register(f"{self._inbox_prefix}.*", _ignore)
+        await self._confirm()
+        self._can_hear = True
 
     def _deliver(self, delivery: Delivery) -> None:
         self.received += 1

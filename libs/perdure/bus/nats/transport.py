@@ -100,7 +100,9 @@ class SocketTransport(Transport, asyncio.Protocol):
         self._socket.write(payload)
 
     def writelines(self, payload: list[bytes]) -> None:
-        self.write(b"".join(payload))
+        """Write what nats-py still wants to say when it closes, if there is anybody to hear it."""
+        if self._socket is not None:
+            self._socket.write(b"".join(payload))
 
     async def read(self, buffer_size: int) -> bytes:
         while not self._buffer and self._socket is not None:
