@@ -1,8 +1,10 @@
 """A Docker engine for tests: the one that is there, or one of our own in a directory of its own; and an image to build upon."""
 
+import hashlib
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,9 +12,11 @@ from typing import Final
 
 from tests.e2e.processes import REPOSITORY, end, eventually, spawn
 
-BASE_IMAGE: Final = "perdure-base:test"
-ROOTFS: Final = REPOSITORY / ".cache/compose/rootfs.tar"
-CERTIFICATES: Final = Path("/etc/ssl/certs/ca-certificates.crt")
+ROOM: Final = REPOSITORY / ".cache/compose"
+REQUIREMENTS: Final = ("requirements/runtime.txt", "requirements/build.txt")
+WHEELS: Final = "/opt/perdure-wheels"
+SUITE: Final = "bookworm"
+SUITE_PYTHON: Final = "3.11"
 PACKAGES: Final = "python3,python3-venv,ca-certificates"
 
 
@@ -69,34 +73,46 @@ def running_engine(directory: Path) -> Iterator[dict[str, str]]:
 
 
 def base_image(env: Mapping[str, str]) -> str:
-    """Return an image with Python: `BASE_IMAGE` if that is set, else one made of Debian's packages."""
+    """Return an image with Python: `BASE_IMAGE` if that is set, else one made of Debian's packages.
+
+    It also holds the wheels that are installed upon it, got in the way in which pip works on this machine: containers need no network.
+
+    Raises:
+        Unavailable: With the reason.
+    """
     given = os.environ.get("BASE_IMAGE")
     if given:
         return given
-    if subprocess.run(["docker", "image", "inspect", BASE_IMAGE], env={**os.environ, **env}, capture_output=True, check=False).returncode:
-        if not ROOTFS.exists():
-            _make_rootfs()
-        # Behind a proxy that signs by itself, pip must trust what this machine trusts.
-        trust = ["--change", f"ENV PIP_CERT={CERTIFICATES}"] if "PIP_CERT" in os.environ else []
-        run(["docker", "import", *trust, str(ROOTFS), BASE_IMAGE], env=env)
-    return BASE_IMAGE
+    content = hashlib.sha256(b"".join((REPOSITORY / each).read_bytes() for each in REQUIREMENTS)).hexdigest()[:12]
+    image, rootfs = f"perdure-base:{content}", ROOM / f"rootfs-{content}.tar"
+    if subprocess.run(["docker", "image", "inspect", image], env={**os.environ, **env}, capture_output=True, check=False).returncode:
+        if not rootfs.exists():
+            _make_rootfs(rootfs)
+        run(["docker", "import", "--change", f"ENV PIP_NO_INDEX=1 PIP_FIND_LINKS={WHEELS}", str(rootfs), image], env=env)
+    return image
 
 
-def _make_rootfs() -> None:
+def _make_rootfs(archive: Path) -> None:
     if not shutil.which("debootstrap") or os.geteuid() != 0:
         raise Unavailable("a base image is needed: set BASE_IMAGE, or install debootstrap and be root")
-    tree = ROOTFS.with_suffix("")
+    tree = archive.with_suffix("")
     shutil.rmtree(tree, ignore_errors=True)
     tree.mkdir(parents=True)
     try:
-        run(["debootstrap", "--variant=minbase", f"--include={PACKAGES}", "bookworm", str(tree)])
+        run(["debootstrap", "--variant=minbase", f"--include={PACKAGES}", SUITE, str(tree)])
     except AssertionError as error:
         raise Unavailable(f"no base image could be made, set BASE_IMAGE: {error}") from error
-    shutil.copy(CERTIFICATES, f"{tree}{CERTIFICATES}")
-    unfinished = ROOTFS.with_suffix(".part")
+    _download_wheels(Path(f"{tree}{WHEELS}"))
+    unfinished = archive.with_suffix(".part")
     run(["tar", "--create", "--file", str(unfinished), "--exclude=./var/cache/apt/archives/*.deb", "--directory", str(tree), "."])
-    unfinished.rename(ROOTFS)
+    unfinished.rename(archive)
     shutil.rmtree(tree)
+
+
+def _download_wheels(directory: Path) -> None:
+    flags = ["--quiet", "--require-hashes", "--only-binary", ":all:", "--python-version", SUITE_PYTHON, "--dest", str(directory)]
+    wanted = [part for each in REQUIREMENTS for part in ("--requirement", each)]
+    run([sys.executable, "-m", "pip", "download", *flags, *wanted])
 
 
 def _answers(env: Mapping[str, str]) -> bool:
