@@ -194,9 +194,26 @@ def test_who_brings_nothing_gets_what_the_page_on_security_says(
         assert "auth_token" in answer.text
 
 
+GRPC_ROW = re.compile(r"\| (ingress|nodectl) \| gRPC `([^`]+)` \| ([A-Z]+) \|")
+GRPC_OPEN_TO_ALL = GRPC_ROW.findall((REPOSITORY / "docs/security.md").read_text())
+
+
+@pytest.mark.parametrize(("role", "path", "status"), GRPC_OPEN_TO_ALL)
+def test_who_brings_nothing_over_grpc_gets_what_the_page_on_security_says(fleet: SecuredFleet, role: str, path: str, status: str) -> None:
+    credentials = grpc.ssl_channel_credentials(fleet.authority.file.read_bytes())
+    with grpc.secure_channel(f"localhost:{fleet.members[role][0].port}", credentials) as channel:
+        try:
+            channel.unary_unary(path)(b"", timeout=10)
+            answered = "OK"
+        except grpc.RpcError as error:
+            answered = error.code().name
+    assert answered == status
+
+
 def test_the_page_on_security_tells_of_every_port() -> None:
     assert {role for role, *_ in OPEN_TO_ALL} == {"ingress", "admin", "nodectl"}
     assert {int(status) for *_, status in OPEN_TO_ALL} == {200, 401}
+    assert {role for role, *_ in GRPC_OPEN_TO_ALL} == {"ingress", "nodectl"}
 
 
 def test_no_path_of_the_admin_api_is_open_but_those_of_the_page(fleet: SecuredFleet) -> None:
