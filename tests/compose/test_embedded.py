@@ -196,6 +196,27 @@ def test_a_process_on_the_host_under_a_debugger_takes_the_place_of_its_container
     containers.record.append("invoker and admin stopped, run under pdb on the host, and started again: work went on")
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can open the volume of containers")
+@pytest.mark.parametrize("role", ["ingress", "sql", "nodectl"])
+def test_each_process_with_a_port_works_under_a_debugger_while_its_container_is_stopped(
+    containers: Containers, counter: str, tmp_path: Path, role: str
+) -> None:
+    (port,) = free_ports(1)
+    url = f"http://127.0.0.1:{port}"
+    containers.compose("stop", role)
+    with on_the_host(containers, tmp_path, role, "--port", str(port)):
+        if role == "ingress":
+            assert containers.http.post(f"{url}{counter}/alone/add", json=1).json() == 1
+        elif role == "sql":
+            assert counter.removeprefix("/") in services_seen_by(url)
+        else:
+            known = {each["role"] for each in containers.http.get(f"{url}/status").json()["processes"]}
+            assert known >= {"ingress", "admin", "sql", "nodectl", "invoker"}
+    containers.compose("start", role)
+    assert containers.call(f"{counter}/after-{role}/add", 1) == 1
+    containers.record.append(f"{role} stopped, run under pdb on the host, and started again: work went on")
+
+
 @contextmanager
 def on_the_host(containers: Containers, directory: Path, role: str, *flags: str) -> Iterator[None]:
     """Run a process here under pdb, against the NATS and the store of the containers, until the block ends."""
