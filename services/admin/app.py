@@ -30,6 +30,8 @@ from services.admin.query import rows_of
 
 QUERY_BYTES_MAX: Final = 128 * MIB
 """What one statement may read of a table, and hold beside that."""
+FOLLOWERS: Final = ("admin", "ingress", "invoker")
+"""Roles whose processes act by the schema."""
 _EVERY_ADDRESS: Final = frozenset({"0.0.0.0", "[::]"})  # noqa: S104  # compared, not listened on
 
 
@@ -72,6 +74,7 @@ async def serve(runtime: Runtime[AdminConfig]) -> None:
         defaults=server_defaults(config),
         queries=queries,
         clusters=StaticClusters(config.kafka_clusters, config.nats_clusters),
+        followers=lambda: sum(len(runtime.peers.alive(role)) for role in FOLLOWERS),
         subscription_failures=lambda: failures_of(runtime.peers.alive("invoker")),
         rows=partial(rows_of, queries),
         ingress_url=lambda: config.advertised_ingress or ingress_url(runtime.peers.alive("ingress")),

@@ -1,7 +1,7 @@
 """What every endpoint of admin works with, and the rule that a response shows what the store holds."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 from starlette.requests import Request
@@ -48,6 +48,10 @@ class Discover(Protocol):
     ) -> Discovered: ...
 
 
+TOLD_S_MAX: Final = 1.0
+"""How long a change waits for processes that do not say that they know of it: they may be gone, and poll if they are not."""
+
+
 class Rows(Protocol):
     """Runs a statement and returns all of its rows; columns that are null are left out of a row.
 
@@ -84,6 +88,8 @@ class AdminContext(msgspec.Struct, frozen=True, kw_only=True):
 
     clusters: StaticClusters = StaticClusters()
     """Kafka and NATS clusters of the configuration."""
+    followers: Callable[[], int] = lambda: 1
+    """Tells how many living processes follow the schema, this one included."""
     subscription_failures: Callable[[], Mapping[str, str]] = dict
     """Tells subscription id -> why it does not read just now, as the invokers last said."""
 
@@ -92,10 +98,11 @@ class AdminContext(msgspec.Struct, frozen=True, kw_only=True):
         return await self.cache.refresh()
 
     async def change(self, fn: Callable[[Transaction], T], version_of: Callable[[T], int]) -> T:
-        """Commit a change of metadata, then tell everyone the new version."""
+        """Commit a change of metadata, tell everyone the new version, and return when they know, or a second later without some of them."""
         result = await self.store.transact(fn)
-        self.bus.publish(self.subjects.schema, encode(SchemaChanged(VERSION, version_of(result))))
         await self.cache.refresh()
+        message = encode(SchemaChanged(VERSION, version_of(result)))
+        await self.bus.gather(self.subjects.schema, message, timeout_s=TOLD_S_MAX, replies_max=max(1, self.followers()))
         return result
 
     def new_deployment_id(self) -> str:

@@ -1,4 +1,7 @@
-"""The metadata as a process sees it: read once, refreshed when admin says so, and polled in case that message was lost."""
+"""The metadata as a process sees it: read once, refreshed when admin says so, and polled in case that message was lost.
+
+Whoever says so with a reply subject hears when it has been read.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -32,11 +35,14 @@ class SchemaCache:
         self._subscription: Subscription | None = None
         self._task: asyncio.Task[None] | None = None
         self._rung = asyncio.Event()
+        self._bus: Bus | None = None
+        self._askers: list[str] = []
+        """Reply subjects of those who want to know when we know."""
 
     async def start(self, store: Store, bus: Bus, subjects: Subjects, keyspace: Keyspace) -> None:
         """Read the schema and follow it until `stop`. Returns with `current` at what the store held."""
         assert self._task is None
-        self._store, self._keyspace = store, keyspace
+        self._store, self._keyspace, self._bus = store, keyspace, bus
         self._subscription = await bus.subscribe(subjects.schema, self._on_message)
         await self.refresh()
         self._task = asyncio.get_running_loop().create_task(self._follow(), name="schema-cache")
@@ -79,7 +85,16 @@ class SchemaCache:
         except msgspec.MsgspecError:
             is_newer = True  # whatever it says, the store knows better
         if is_newer:
+            if reply:
+                self._askers.append(reply)
             self._rung.set()
+        elif reply:
+            self._answer([reply])
+
+    def _answer(self, askers: list[str]) -> None:
+        assert self._bus is not None
+        for reply in askers:
+            self._bus.publish(reply, b"")
 
     async def _follow(self) -> None:
         while True:
@@ -89,7 +104,10 @@ class SchemaCache:
             except TimeoutError:
                 pass
             self._rung.clear()
+            askers, self._askers = self._askers, []
             try:
                 await self.refresh()
             except StoreError as error:
                 _log.warning("schema_refresh_failed", reason=error.message)
+            else:
+                self._answer(askers)

@@ -65,6 +65,7 @@ class MemoryBus:
         raise NoResponders
 
     async def gather(self, subject: str, payload: bytes, *, timeout_s: float, replies_max: int) -> list[bytes]:
+        self.publish(subject, payload, reply="_INBOX.gather")
         return []
 
     def on_no_responders(self, callback: Callable[[str], None]) -> None:

@@ -64,6 +64,30 @@ def test_a_message_makes_it_read_the_store(tmp_path: Path, payload: bytes) -> No
     asyncio.run(run())
 
 
+def test_whoever_asks_hears_when_the_change_is_known(tmp_path: Path) -> None:
+    async def run() -> None:
+        store, bus, cache = open_embedded(str(tmp_path / "db")), MemoryBus(), SchemaCache()
+        await cache.start(store, bus, SUBJECTS, KEYS)
+        heard: list[int] = []
+        answered = asyncio.Event()
+
+        def hear(_payload: bytes, _reply: str) -> None:
+            heard.append(cache.current.meta_version)
+            answered.set()
+
+        await bus.subscribe("asker", hear)
+        await registered(store, 1)
+        for _ in range(2):  # the second time it is known already
+            answered.clear()
+            bus.publish(SUBJECTS.schema, encode(SchemaChanged(VERSION, 1)), reply="asker")
+            await answered.wait()
+        assert heard == [1, 1]
+        await cache.stop()
+        await store.close()
+
+    asyncio.run(run())
+
+
 def test_a_lost_message_is_made_up_for_by_polling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache_module, "POLL_INTERVAL_S", 0.01)
 
