@@ -45,7 +45,7 @@ SELECT json_get_str(entry_json, 'Command', 'GetLazyState', 'name') AS name, json
 SELECT entry_json -> 'Command' ->> 'SetState' AS entry FROM sys_journal WHERE id = '{rummage}' AND entry_type = 'Command: SetState'
 SELECT json_length('{"a":1,"b":[1,2]}') AS l, json_get_int('{"a":[5,6]}', 'a', 1) AS i, json_as_text('{"a":{"b":1}}', 'a') AS t, json_contains('{"a":1}', 'a') AS c, json_get_bool('{"a":true}', 'a') AS b, json_get_float('{"a":1.5}', 'a') AS f, json_object_keys('{"a":1,"b":2}') AS k, json_get_json('{"a": {"b": 1}}', 'a') AS j, json_get_str('{"a":1}', 'a') AS n
 SELECT '{"a":1}' ? 'a' AS has, '{"a":"x"}' ->> 'a' AS text, json_get_array('[1, "x", null]') AS items, json_length('[1,2]') AS l2, json_as_text('["x"]', 0) AS first
-SELECT row_number() OVER (PARTITION BY target_service_name ORDER BY created_at) AS n, target_handler_name FROM sys_invocation_status WHERE target_service_name = 'Desk' ORDER BY n
+SELECT row_number() OVER (PARTITION BY target_service_name ORDER BY target_handler_name) AS n, target_handler_name FROM sys_invocation_status WHERE target_service_name = 'Desk' ORDER BY n
 WITH busy AS (SELECT id FROM sys_invocation WHERE status NOT IN ('completed', 'paused')) SELECT count(*) AS n FROM busy
 SELECT target FROM sys_invocation_status WHERE target LIKE 'Stock/%' AND status IN ('inboxed', 'scheduled') ORDER BY target
 SELECT table_name FROM information_schema.tables WHERE table_schema = 'public' AND table_name <> 'sys_idempotency' ORDER BY table_name
