@@ -23,20 +23,14 @@ class ClusterServer:
 
     Args:
         cluster: What is served.
-        directory: Where the cluster file goes, and the socket where there is no `host`.
-        host: Address to listen on, for processes on other hosts.
+        directory: Where the socket and the cluster file go.
     """
 
-    def __init__(self, cluster: Cluster, directory: Path, *, host: str = "") -> None:
+    def __init__(self, cluster: Cluster, directory: Path) -> None:
         self.cluster = cluster
         self.cluster_file = directory / "simulated.cluster"
-        if host:
-            self._listener = Listener((host, 0), "AF_INET", backlog=128)
-            self.port = int(self._listener.address[1])
-            self.cluster_file.write_text(f"{host}:{self.port}")
-        else:
-            self._listener = Listener(str(directory / "cluster.sock"), "AF_UNIX", backlog=128)
-            self.cluster_file.write_text(str(self._listener.address))
+        self._listener = Listener(str(directory / "cluster.sock"), "AF_UNIX", backlog=128)
+        self.cluster_file.write_text(str(self._listener.address))
         threading.Thread(target=self._accept, name="cluster", daemon=True).start()
 
     @property
@@ -93,17 +87,12 @@ class RemoteServers:
     def _ask(self, name: str, *arguments: object) -> Any:
         connection = getattr(self._local, "connection", None)
         if connection is None:
-            connection = self._local.connection = _connected(self._address)
+            connection = self._local.connection = Client(self._address, "AF_UNIX")
         connection.send((name, arguments))
         value, failure = connection.recv()
         if failure is not None:
             raise FDBError(*failure)
         return value
-
-
-def _connected(address: str) -> Connection:
-    host, is_far, port = address.partition(":")
-    return Client((host, int(port)), "AF_INET") if is_far else Client(address, "AF_UNIX")
 
 
 def install(module: Any) -> None:
