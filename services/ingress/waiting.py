@@ -196,7 +196,7 @@ class Waiting:
             elif isinstance(reply, messages.NotOwner):
                 self._retry_later(waiter)
             elif isinstance(reply, messages.NotFound) and isinstance(waiter.request, messages.Invoke):
-                self._send(waiter, as_repeat(waiter.request))
+                self._send(waiter, waiter.request.as_repeat())
             else:
                 del waiters[reply.request_id]
                 if not waiter.future.done():
@@ -263,13 +263,8 @@ def repeated(request: Request) -> Request:
     if isinstance(request, messages.Invoke):
         if request.wants_result:
             return messages.Attach(request.request_id, request.invocation_id)
-        return as_repeat(request)
+        return request.as_repeat()
     return request
-
-
-def as_repeat(request: messages.Invoke) -> messages.Invoke:
-    """Return an invoke for an owner that must look for an earlier one."""
-    return msgspec.structs.replace(request, is_fresh=False) if request.is_fresh else request
 
 
 def batches(requests: list[Request]) -> list[list[Request]]:

@@ -132,7 +132,7 @@ class Requests:
 
 def _looked_up(request: OwnerRequest) -> OwnerRequest:
     """Return a request that may have come late, after a copy of it: as one that must be looked for before it is admitted."""
-    return msgspec.structs.replace(request, is_fresh=False) if isinstance(request, Invoke) and request.is_fresh else request
+    return request.as_repeat() if isinstance(request, Invoke) else request
 
 
 def _blob_of(request: OwnerRequest) -> bytes | None:

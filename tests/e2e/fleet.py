@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import httpx
 
@@ -43,6 +43,9 @@ class Member:
     def is_ready(self) -> bool:
         assert self.process.poll() is None, f"{self.role} ended: {self.log.read_text()[-3000:]}"
         return '"event":"ready"' in self.log.read_text()
+
+
+F = TypeVar("F", bound="Fleet")
 
 
 class Balancer:
@@ -168,7 +171,11 @@ class Fleet(Api):
 
 def running(base_dir: Path, **counts: int) -> Iterator[Fleet]:
     """Yield a fleet with so many processes of each role, and end it."""
-    fleet = Fleet(base_dir)
+    yield from started(Fleet(base_dir), **counts)
+
+
+def started(fleet: F, **counts: int) -> Iterator[F]:
+    """Start so many processes of each role, yield their fleet, and end it."""
     try:
         for role, count in counts.items():
             fleet.start(role, count)

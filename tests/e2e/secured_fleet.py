@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from tests.contract.deployments.certificates import Authority, Certificates
-from tests.e2e.fleet import PUBLIC, Fleet
+from tests.e2e.fleet import PUBLIC, Fleet, started
 from tests.e2e.processes import REPOSITORY
 
 ROLES: Final = (*PUBLIC, "invoker")
@@ -109,10 +109,4 @@ class SecuredFleet(Fleet):
 
 def secured(base_dir: Path, room: Path, monkeypatch: pytest.MonkeyPatch, **counts: int) -> Iterator[SecuredFleet]:
     """Yield a fleet with so many processes of each role, and end it."""
-    fleet = SecuredFleet(base_dir, room, monkeypatch)
-    try:
-        for role, count in counts.items():
-            fleet.start(role, count)
-        yield fleet
-    finally:
-        fleet.close()
+    yield from started(SecuredFleet(base_dir, room, monkeypatch), **counts)

@@ -45,6 +45,10 @@ class Invoke(_Message, frozen=True, tag=1):
     traceparent: str | None = None
     tracestate: str = ""
 
+    def as_repeat(self) -> "Invoke":
+        """Return it for an owner that must look for an earlier one."""
+        return msgspec.structs.replace(self, is_fresh=False) if self.is_fresh else self
+
 
 class Attach(_Message, frozen=True, tag=2):
     """Wait for the result of an invocation. Replies: `Completed`, `NotFound`."""

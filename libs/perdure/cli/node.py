@@ -10,6 +10,8 @@ from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
+from perdure.model.suite_status import ClusterStatus
+
 DONE, NOT_YET, FAILED = 0, 1, 2
 """Exit statuses."""
 
@@ -34,34 +36,6 @@ class _Named(msgspec.Struct):
 class _LevelSet(msgspec.Struct):
     level: str
     processes: list[_Named]
-
-
-class _Process(msgspec.Struct):
-    role: str
-    process_id: str
-    version: str
-    address: str
-    age: str
-    state: str
-    because: str
-    partitions: list[int]
-    open: int
-
-
-class _Partition(msgspec.Struct):
-    partition: int
-    owner: str
-    epoch: int
-    lag_ms: int | None
-    moved_to: str
-
-
-class _Status(msgspec.Struct):
-    cluster_name: str
-    status: str
-    reasons: list[str]
-    processes: list[_Process]
-    partitions: list[_Partition]
 
 
 def run_log_level(node_url: str, level: str, role: str) -> int:
@@ -99,7 +73,7 @@ def _set_log_level(node: "_Node", level: str, role: str) -> int:
     return DONE
 
 
-def _print_status(status: _Status) -> int:
+def _print_status(status: ClusterStatus) -> int:
     print(f"{status.cluster_name}: {status.status}")
     for reason in status.reasons:
         print(f"  {reason}")
@@ -174,8 +148,8 @@ class _Node:
         self._named = url
         self._url = urlsplit(url if "://" in url else f"http://{url}")
 
-    def status(self) -> _Status:
-        return msgspec.json.decode(self.ask("GET", "/status"), type=_Status)
+    def status(self) -> ClusterStatus:
+        return msgspec.json.decode(self.ask("GET", "/status"), type=ClusterStatus)
 
     def ask(self, method: str, path: str, **parameters: str) -> bytes:
         """Return the body of the answer.

@@ -109,8 +109,11 @@ class _GatheringTransport:
         return getattr(self._inner, name)
 
 
-class _Http1(ZttpProtocol):
-    _is_draining = False
+class _Counted(asyncio.Protocol):
+    """What both HTTP versions do when a connection comes and goes."""
+
+    server_state: ServerState
+    loop: asyncio.AbstractEventLoop
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._traffic = cast("ConnectionsState", self.server_state).traffic
@@ -120,6 +123,10 @@ class _Http1(ZttpProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._traffic.closed()
         super().connection_lost(exc)
+
+
+class _Http1(_Counted, ZttpProtocol):
+    _is_draining = False
 
     def data_received(self, data: bytes) -> None:
         self._traffic.received_bytes += len(data)
@@ -159,21 +166,12 @@ class _Http1(ZttpProtocol):
             cycle.default_headers = [*cycle.default_headers, (b"connection", b"close")]
 
 
-class _Http2(ZttpH2Protocol):
+class _Http2(_Counted, ZttpH2Protocol):
     _begun = 0
     _streams_max = STREAMS_MAX
     _last_begun_id = 0
     _is_renewing = False
     _is_over = False
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._traffic = cast("ConnectionsState", self.server_state).traffic
-        self._traffic.opened()
-        super().connection_made(_GatheringTransport(transport, self.loop, self._traffic))  # type: ignore[arg-type]
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._traffic.closed()
-        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         self._traffic.received_bytes += len(data)
@@ -214,7 +212,7 @@ class _Http2(ZttpH2Protocol):
         self._say_goodbye()
         self._is_over = True
         if is_ssl(self.transport):
-            self.transport.close()  # goes on until the peer has said that it has heard all
+            self.transport.close()  # goes on until the peer has said that it has heard all, or had its time
         else:
             self.transport.write_eof()  # closing at once could make the peer's system throw away what it has not read yet
             self.loop.call_later(LINGER_S, self.transport.close)

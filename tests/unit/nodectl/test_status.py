@@ -6,9 +6,10 @@ import pytest
 
 from perdure.bus.messages import VERSION, Heartbeat
 from perdure.model.lease import Lease
+from perdure.model.suite_status import ClusterStatus
 from services.nodectl.cluster import ClusterView
 from services.nodectl.health import health_of
-from services.nodectl.status import ClusterStatus, status_of
+from services.nodectl.status import status_of
 
 
 def a_heartbeat(role: str = "invoker", number: int = 1, **options: Any) -> Heartbeat:
