@@ -32,6 +32,15 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Suite]:
     yield from running(Suite(tmp_path_factory.mktemp("shared") / "data"))
 
 
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
+    """The Python services over HTTP/1.1 on a server of the module's own: what it counts is what the module did."""
+    for suite in running(Suite(tmp_path_factory.mktemp("fresh") / "data")):
+        for endpoint in _served(Endpoint("tests.e2e.services:app", tmp_path_factory.mktemp("services"))):
+            suite.register(endpoint.url, use_http_11=True)
+            yield Services(suite, endpoint, "")
+
+
 @pytest.fixture
 def own_suite(tmp_path: Path) -> Iterator[Suite]:
     """A server of the test's own, to be killed and restarted."""

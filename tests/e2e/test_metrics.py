@@ -21,9 +21,9 @@ pytestmark = ours_only
 
 
 @pytest.fixture(scope="module")
-def busy(http11: Services) -> Services:
-    """The shared server, after a call of every outcome."""
-    suite, path = http11.suite, http11.path
+def busy(fresh: Services) -> Services:
+    """A server after a call of every outcome."""
+    suite, path = fresh.suite, fresh.path
     for number in range(5):
         assert suite.result(path("Greeter", "greet"), f"{number}") == f"Hello {number}"
     assert suite.call(path("Failing", "refuse"), "no").status_code == 418
@@ -35,7 +35,7 @@ def busy(http11: Services) -> Services:
         connection.execute("select count(*) from sys_invocation")
         with pytest.raises(psycopg.Error):
             connection.execute("select nothing from sys_invocation")
-    return http11
+    return fresh
 
 
 def scrape(services: Services, query: str = "") -> dict[str, Metric]:

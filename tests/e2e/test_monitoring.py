@@ -95,22 +95,22 @@ def values_of_alerts() -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def text(http11: Services) -> str:
+def text(fresh: Services) -> str:
     """The metrics after some calls and a statement."""
-    http11.suite.result(http11.path("Greeter", "greet"), "text")
-    return httpx.get(f"{http11.suite.node_url}/metrics", timeout=20).text
+    fresh.suite.result(fresh.path("Greeter", "greet"), "text")
+    return httpx.get(f"{fresh.suite.node_url}/metrics", timeout=20).text
 
 
 @pytest.fixture(scope="module")
-def prometheus(http11: Services, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+def prometheus(fresh: Services, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
     """A Prometheus that has seen calls and statements go on."""
-    suite = http11.suite
+    suite = fresh.suite
     server = Prometheus(tmp_path_factory.mktemp("prometheus"), suite.node_url.removeprefix("http://"))
     try:
         for _ in range(3):
             for number in range(10):
-                suite.result(http11.path("Greeter", "greet"), f"{number}")
-            suite.send(http11.path("Greeter", "greet"), "later")
+                suite.result(fresh.path("Greeter", "greet"), f"{number}")
+            suite.send(fresh.path("Greeter", "greet"), "later")
             psql(suite.sql_port)
             server.wait_for_scrapes(1)
         yield server
