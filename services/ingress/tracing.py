@@ -11,7 +11,7 @@ from perdure.base.ids import InvocationId
 from perdure.base.trace import TraceContext, is_in_sample, parse_traceparent
 from perdure.bus.messages import Completed, Invoke, OwnerReply
 from perdure.model.result import Failure
-from perdure.process.tracing import Span, SpanKind, Spans, attributes_of, short_name
+from perdure.process.spans import Span, SpanKind, Spans, attributes_of, short_name
 from services.ingress.asgi import Client
 
 

@@ -9,7 +9,7 @@ from structlog.typing import FilteringBoundLogger
 from perdure.base.ids import format_invocation_id
 from perdure.base.trace import parse_traceparent
 from perdure.model.journal import AttemptError
-from perdure.process.tracing import short_name
+from perdure.process.spans import short_name
 from services.invoker.attempt import Attempt
 from services.invoker.machine.view import Live
 from services.invoker.plan import Outcome

@@ -9,7 +9,7 @@ from perdure.bus.messages import Doorbell, decoder_of
 from perdure.bus.subjects import Subjects
 from perdure.codec.service_protocol import SERVER_VERSION_DEFAULT, VERSION_MAX
 from perdure.deployments.interface import DeploymentClient
-from perdure.process.tracing import Spans
+from perdure.process.spans import Spans
 from perdure.registry.options import OptionsCache, server_defaults
 from perdure.registry.subscriptions import StaticClusters
 from perdure.store.interface import Store

@@ -6,7 +6,7 @@ from perdure.base.ids import CANCEL_SIGNAL, InvocationId, format_invocation_id
 from perdure.model import journal
 from perdure.model.journal import Call, Command, OneWayCall, Signal
 from perdure.model.result import Failure, Result
-from perdure.process.tracing import Attributes
+from perdure.process.spans import Attributes
 
 _NAMES: Final[dict[type, str]] = {
     journal.Output: "output",

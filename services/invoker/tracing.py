@@ -8,7 +8,7 @@ from typing import Final, NamedTuple, Protocol
 from perdure.base.trace import TraceContext
 from perdure.model.journal import AttemptError, Command, Completion, CompletionType, Input, Signal, StoredEntry
 from perdure.model.result import Failure, Result, Success
-from perdure.process.tracing import Attributes, Span, SpanKind, Spans, attributes_of, short_name
+from perdure.process.spans import Attributes, Span, SpanKind, Spans, attributes_of, short_name
 from services.invoker.lineage import Lineage, lineage_of
 from services.invoker.machine.step import Traced
 from services.invoker.machine.view import Live

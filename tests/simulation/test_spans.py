@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from perdure.process.tracing import Span
+from perdure.process.spans import Span
 from tests.simulation.cases import FAULTS
 from tests.simulation.suite import WORKLOADS
 from tests.simulation.world import Case, simulate

@@ -10,7 +10,7 @@ import msgspec
 import structlog
 
 from perdure.model.deployment import Deployment, Handler, HandlerOptions, ProtocolMode, RetryPolicy, Service
-from perdure.process.tracing import Spans
+from perdure.process.spans import Spans
 from perdure.registry.schema import Schema, schema_of
 from perdure.sim.cluster import SIMULATED, Cluster, Faults, Parts
 from perdure.sim.loop import VirtualLoop

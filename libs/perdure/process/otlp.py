@@ -19,7 +19,7 @@ from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode,
 from perdure.base.errors import ConfigurationError
 from perdure.base.trace import TraceContext
 from perdure.base.version import SOFTWARE_VERSION
-from perdure.process.tracing import Span
+from perdure.process.spans import Span
 
 SPANS_WAITING_MAX: Final = 8_192
 """Spans that wait to be sent; beyond them the oldest are dropped, with a warning."""

@@ -10,7 +10,7 @@ from perdure.base.trace import TraceContext, parse_traceparent
 from perdure.bus.messages import Accepted, Completed, Invoke, OwnerReply
 from perdure.model.result import Failure, Success
 from perdure.model.target import HandlerType, Target
-from perdure.process.tracing import Span, SpanKind
+from perdure.process.spans import Span, SpanKind
 from services.ingress.tracing import Tracer
 
 UUID = 0xABC

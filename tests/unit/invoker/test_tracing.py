@@ -26,7 +26,7 @@ from perdure.model.journal import (
 from perdure.model.mail import CompletionMail, KillMail, SignalMail
 from perdure.model.result import Failure, Success, Void
 from perdure.model.target import HandlerType, ServiceType
-from perdure.process.tracing import Span
+from perdure.process.spans import Span
 from perdure.registry.options import OptionsCache, ServerDefaults
 from perdure.registry.schema import schema_of
 from services.invoker.calls import CallResolver

@@ -14,7 +14,8 @@ from perdure.base.errors import ConfigurationError
 from perdure.base.trace import TraceContext
 from perdure.process.config import CommonConfig
 from perdure.process.otlp import OtlpExporter, sender_to
-from perdure.process.tracing import Span, open_exporter
+from perdure.process.spans import Span
+from perdure.process.tracing import open_exporter
 
 A_SPAN = Span("name", TraceContext(1, 2, is_sampled=True, state="vendor=1"), 3, 4, 5, {"key": "value"}, error="broken")
 
