@@ -6,6 +6,7 @@ from structlog.typing import FilteringBoundLogger
 
 from perdure.base.errors import ConfigurationError
 from perdure.process.certificate import ServerCertificate, certificate_of
+from perdure.process.listening import BACKLOG, address_of, listen
 from perdure.process.runtime import HeartbeatFacts, Runtime
 from perdure.process.traffic import Traffic
 from perdure.query.live import LiveSource
@@ -37,9 +38,9 @@ async def serve(runtime: Runtime[SqlConfig]) -> None:
         traffic=Traffic(runtime.metrics),
         metrics=SqlMetrics(runtime.metrics),
     )
-    listener = await asyncio.start_server(server.accept, config.bind, config.port)
-    host, port = listener.sockets[0].getsockname()[:2]
-    address = f"{host}:{port}"
+    accepting = listen(config.bind, config.port)
+    listener = await asyncio.start_server(server.accept, sock=accepting, backlog=BACKLOG)
+    address = address_of(accepting)
     runtime.heartbeat_source = lambda: HeartbeatFacts(counters={"sessions": float(server.session_count)}, address=address)
     runtime.log.info("listening", address=address)
     runtime.set_ready(True)

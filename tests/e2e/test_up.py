@@ -137,16 +137,18 @@ def test_a_crash_while_it_stops_is_not_restarted(up: Up) -> None:
     assert all(map(is_gone, members))
 
 
-def test_a_port_that_is_taken_is_named_and_ends_it_with_2(tmp_path: Path) -> None:
+@pytest.mark.parametrize("role", ["admin", "sql"])
+def test_a_port_that_is_taken_is_named_last_and_ends_it_with_2(tmp_path: Path, role: str) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
         flags = on_free_ports()
-        flags[flags.index("--admin-port") + 1] = str(port)
+        flags[flags.index(f"--{role}-port") + 1] = str(port)
         up = Up(tmp_path, *flags)
         assert up.ended() == 2
-    assert any(f"cannot listen on 127.0.0.1:{port}" in line and line.startswith("admin") for line in up.lines)
+    hint = "Stop the other process, or choose another port."
+    assert up.lines[-1] == f"perdure: {role} cannot start: cannot listen on 127.0.0.1:{port}: Address already in use. {hint}"
     assert not ready_lines(up)
 
 
@@ -165,8 +167,8 @@ def test_a_taken_port_for_nats_is_named_before_anything_starts(tmp_path: Path) -
     [
         ("prot = 1\n", "unknown key prot in"),
         ("[up]\nworkers = 1\n", "unknown key up.workers in"),
-        ("[ingress]\nprot = 1\n", "ingress | ingress: unknown key ingress.prot in"),
-        ("[invoker]\npoll_interval = 5\n", "invoker | invoker: invoker.poll_interval in"),
+        ("[ingress]\nprot = 1\n", "perdure: ingress cannot start: unknown key ingress.prot in"),
+        ("[invoker]\npoll_interval = 5\n", "perdure: invoker cannot start: invoker.poll_interval in"),
     ],
 )
 def test_a_wrong_setting_is_named_and_ends_it_with_2(tmp_path: Path, text: str, message: str) -> None:
@@ -174,7 +176,7 @@ def test_a_wrong_setting_is_named_and_ends_it_with_2(tmp_path: Path, text: str, 
     file.write_text(text)
     up = Up(tmp_path, *on_free_ports(), "--config", str(file))
     assert up.ended() == 2
-    assert any(message in line for line in up.lines)
+    assert message in up.lines[-1]
 
 
 def test_the_file_sets_what_no_flag_does(tmp_path: Path) -> None:

@@ -50,6 +50,8 @@ class _Child:
         self.program = program
         self.process: subprocess.Popen[bytes] | None = None
         self.address: str | None = None
+        self.complaint = ""
+        """Why its latest process could not go on, in its own words."""
         self.was_ready = False
         self.started_at_s = 0.0
         self.start_at_s: float | None = 0.0
@@ -85,6 +87,7 @@ class Supervisor:
         self._signals: list[int] = []
         self._is_announced = False
         self._status = 0
+        self._last_words = ""
 
     def run(self) -> int:
         """Return the exit status: 0 after a signal, 2 where a program cannot start because of a setting."""
@@ -100,6 +103,8 @@ class Supervisor:
                 self._stop()
             finally:
                 self._kill_all()
+        if self._last_words:
+            print(f"perdure: {self._last_words}", file=sys.stderr)
         return self._status
 
     def _listen_for_signals(self, stack: contextlib.ExitStack) -> None:
@@ -125,6 +130,7 @@ class Supervisor:
         child.start_at_s = None
         child.started_at_s = time.monotonic()
         child.address = None if child.program.reports_ready else ""
+        child.complaint = ""
         own_pid = os.getpid()
         process = subprocess.Popen(  # noqa: S603  # our own programs
             child.program.command,
@@ -162,7 +168,10 @@ class Supervisor:
     def _take_notification(self) -> None:
         for fields in self._notifications.receive():
             child = next((child for child in self._children if child.process and str(child.process.pid) == fields.get("MAINPID")), None)
-            if child is not None and fields.get("READY") == "1":
+            if child is None:
+                continue
+            child.complaint = fields.get("STATUS", child.complaint)
+            if fields.get("READY") == "1":
                 child.address = fields.get(notify.ADDRESS_KEY, "")
                 child.was_ready = True
         if not self._is_announced and all(child.address is not None for child in self._children):
@@ -170,6 +179,7 @@ class Supervisor:
             self._output.line(self._ready_line.format(**{child.program.role: child.address for child in self._children}))
 
     def _reap(self) -> None:
+        self._take_notification()  # what a process said last is read before it is forgotten
         for child in self._children:
             if child.process is None or child.process.poll() is None:
                 continue
@@ -178,7 +188,7 @@ class Supervisor:
             child.process = None
             self._output.release(child.program.name)
             if status == WRONG_SETTING and not child.was_ready:
-                self._say(f"{child.program.name} cannot start, see above")
+                self._last_words = f"{child.program.name} cannot start: {child.complaint or 'what it printed says why'}"
                 self._status = WRONG_SETTING
                 return
             delay_s = child.plan_restart(time.monotonic())

@@ -19,6 +19,7 @@ from msgspec import Meta
 from perdure.base.durations import DurationMs, SizeBytes
 from perdure.base.errors import ConfigurationError
 from perdure.base.limits import PARTITIONS_DEFAULT
+from perdure.process import notify
 from perdure.process.settings import Setting, settings_of
 from perdure.store.fdb.options import FdbOptions, FdbTls
 
@@ -148,6 +149,7 @@ def load(kind: type[C], argv: Sequence[str], *, section: str, environ: Mapping[s
         return read(kind, argv, section=section, environ=os.environ if environ is None else environ)
     except ConfigurationError as error:
         print(f"{section}: {error.message}", file=sys.stderr)
+        notify.notify_failed(error.message)
         raise SystemExit(2) from None
 
 

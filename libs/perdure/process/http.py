@@ -9,14 +9,13 @@ from typing import Any, Final, cast
 import structlog
 import uvicorn
 
-from perdure.base.errors import ConfigurationError
 from perdure.process.access_log import AccessLog
 from perdure.process.certificate import ServerCertificate
 from perdure.process.closing import refuse_newcomers
 from perdure.process.connections import Connection, ConnectionsState, Draining
+from perdure.process.listening import BACKLOG, address_of, listen
 from perdure.process.traffic import Traffic
 
-BACKLOG: Final = 2048
 KEEP_ALIVE_S: Final = 75
 DRAINING_S_MAX: Final = 2.0
 """How long clients may take to see that their connection ends, before those that are idle are closed; a quarter of the grace at most."""
@@ -24,12 +23,6 @@ DRAINING_S_MAX: Final = 2.0
 DRAINING_PAUSE_S: Final = 0.02
 
 log = structlog.get_logger("perdure.http")
-
-
-class PortTaken(ConfigurationError):
-    """Another process listens on the port."""
-
-    hint = "Stop the other process, or choose another port."
 
 
 async def serve_asgi(
@@ -58,9 +51,9 @@ async def serve_asgi(
         traffic: Counts connections and bytes.
 
     Raises:
-        PortTaken: The port is in use.
+        CannotListen: The port is in use, or not for us.
     """
-    listener = _listen(bind, port)
+    listener = listen(bind, port)
     server = _Server(
         uvicorn.Config(
             AccessLog(app) if access_log else app,
@@ -84,7 +77,7 @@ async def serve_asgi(
         certificate=certificate,
         traffic=traffic or Traffic(),
     )
-    server.on_started = lambda: on_listening(_address(listener)) if on_listening is not None else None
+    server.on_started = lambda: on_listening(address_of(listener)) if on_listening is not None else None
     await server.serve(sockets=[listener])
 
 
@@ -145,26 +138,3 @@ class _Server(uvicorn.Server):
         for connection in standing:
             connection.drain()
         return len(standing)
-
-
-def _listen(bind: str, port: int) -> socket.socket:
-    try:
-        found = socket.getaddrinfo(bind, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except socket.gaierror as error:
-        raise ConfigurationError(f"cannot listen on {bind}: {error.strerror}") from None
-    family, kind, protocol, _, address = found[0]
-    listener = socket.socket(family, kind, protocol)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind(address)
-        listener.listen(BACKLOG)
-    except OSError as error:
-        listener.close()
-        raise PortTaken(f"cannot listen on {bind}:{port}: {error.strerror}") from None
-    listener.setblocking(False)
-    return listener
-
-
-def _address(listener: socket.socket) -> str:
-    host, port = listener.getsockname()[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,4 +1,4 @@
-"""Tell whoever started this process that it is ready, in the way of systemd: datagrams to the socket in `NOTIFY_SOCKET`."""
+"""Tell whoever started this process how it does, in the way of systemd: datagrams to the socket in `NOTIFY_SOCKET`."""
 
 import os
 import socket
@@ -16,6 +16,11 @@ def notify_ready(address: str) -> None:
 def notify_stopping() -> None:
     """Send `STOPPING=1`."""
     _send(f"STOPPING=1\nMAINPID={os.getpid()}")
+
+
+def notify_failed(reason: str) -> None:
+    """Send `STATUS=`, in one line, why this process cannot go on."""
+    _send(f"STATUS={' '.join(reason.split())}\nMAINPID={os.getpid()}")
 
 
 def fields_of(datagram: bytes) -> dict[str, str]:

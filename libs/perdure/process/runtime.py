@@ -258,6 +258,7 @@ async def _serve(runtime: Runtime[C], serve: Callable[[Runtime[C]], Awaitable[No
 def _failure(log: FilteringBoundLogger, event: str, error: PerdureError) -> int:
     """Log what a user can understand without a traceback; 2 tells a supervisor that starting again will not help."""
     log.error(event, reason=error.message, hint=error.hint)
+    notify.notify_failed(f"{error.message}. {error.hint}" if error.hint else error.message)
     return 2 if isinstance(error, ConfigurationError) else 1
 
 
