@@ -17,7 +17,7 @@ from perdure.model.target import is_too_long
 from perdure.store.blobs import put_blob
 from services.admin.bodies import read_json
 from services.admin.context import AdminContext, context_of
-from services.admin.errors import NotFound, OperationRefused, PlainError
+from services.admin.errors import InvalidField, NotFound, OperationRefused, PlainError
 
 _NOT_THE_TYPE: Final = "Failed to deserialize the JSON body into the target type: "
 NAME_BYTES_MAX: Final = (ROW_KEY_BYTES_MAX - OBJECT_KEY_BYTES_MAX) // 3
@@ -31,6 +31,8 @@ class _Body(msgspec.Struct, frozen=True):
     service_key: str | None = None
     """What clients of the seed era call `object_key`."""
     version: str | None = None
+    scope: str | None = None
+    """Refused: state that belongs to no scope must not be replaced in its place."""
 
 
 async def modify_state(request: Request) -> Response:
@@ -50,12 +52,15 @@ def _read(document: Any) -> tuple[str, StateMutation]:  # Any: a JSON value
 
     Raises:
         PlainError: A member is missing or of a wrong type.
+        InvalidField: It is about state of a scope.
     """
     try:
         body = msgspec.convert(document, _Body)
         entries = [(name.encode(), _bytes_of(value)) for name, value in body.new_state.items()]
     except msgspec.ValidationError as error:
         raise PlainError(422, f"{_NOT_THE_TYPE}{error}") from None
+    if body.scope is not None:
+        raise InvalidField("scope", "this server keeps no state by scope; without `scope`, the state of the object itself is replaced")
     key = body.object_key if body.object_key is not None else body.service_key
     if key is None:
         raise PlainError(422, f"{_NOT_THE_TYPE}missing field `object_key`")

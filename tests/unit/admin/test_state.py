@@ -80,6 +80,8 @@ def test_a_large_mutation_travels_through_the_store(tmp_path: Path) -> None:
         ("Cart", {"object_key": "k", "new_state": {"a": 1}}, 422),
         ("Cart", {"object_key": "k" * 4_001, "new_state": {}}, 422),
         ("Cart", {"object_key": "k", "new_state": {"a" * 2_000: "1"}}, 422),
+        ("Cart", {"object_key": "k", "new_state": {"a": "1"}, "scope": "s"}, 400),
+        ("Cart", {"object_key": "k", "new_state": {"a": "1"}, "scope": None}, 202),
         ("Cart", [], 422),
     ],
 )
