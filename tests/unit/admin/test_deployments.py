@@ -167,7 +167,7 @@ NO_VARIANT = (
         ({"uri": "foo"}, 400, "The provided uri foo is not absolute"),
         ({"uri": "ftp://x/y"}, 400, "neither http nor https"),
         ({"arn": "x"}, 400, "The request field 'arn' is invalid. Reason: A qualified ARN must have 8 components delimited by `:`"),
-        ({"arn": "arn:aws:lambda:eu-central-1:123456789012:function:f"}, 400, "A qualified ARN must have 8 components"),
+        ({"arn": "arn:aws:lambda:eu-central-1:123456789012:function:f"}, 400, "A version or an alias must follow"),
         ({"arn": "arn:aws:s3:eu-central-1:123456789012:function:f:1"}, 400, "The request field 'arn' is invalid."),
         ({"uri": URL, "auth": {}}, 422, NO_VARIANT),
         ({"uri": URL, "auth": {"Other": {}}}, 422, NO_VARIANT),

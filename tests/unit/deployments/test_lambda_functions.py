@@ -16,7 +16,7 @@ def test_an_arn_names_its_partition_and_region() -> None:
     ("text", "what"),
     [
         ("", "8 components"),
-        (ARN.removesuffix(":7"), "8 components"),
+        (ARN.removesuffix(":7"), "A version or an alias"),
         (ARN + ":8", "8 components"),
         (ARN.replace("arn:", "urn:"), "begin with `arn:`"),
         (ARN.replace("lambda", "s3"), "`lambda` `function`"),

@@ -49,6 +49,8 @@ def parse_function_arn(text: str) -> FunctionArn:
         ValueError: It is none; the message is a sentence for users.
     """
     components = text.split(":")
+    if len(components) == QUALIFIED_COMPONENTS - 1:
+        raise ValueError("A version or an alias must follow the function's name in the ARN; `:$LATEST` is the unpublished version")
     if len(components) != QUALIFIED_COMPONENTS:
         raise ValueError(f"A qualified ARN must have {QUALIFIED_COMPONENTS} components delimited by `:`")
     prefix, partition, service, region, _account, kind, _name, _qualifier = components
