@@ -25,7 +25,7 @@ from services.admin.kafka_clusters import (
     list_kafka_clusters,
     patch_kafka_cluster,
 )
-from services.admin.meta import get_cluster_health, get_health, get_openapi, get_version
+from services.admin.meta import get_cluster_health, get_health, get_openapi, get_version, refuse_limits
 from services.admin.page import page_routes
 from services.admin.query import post_query
 from services.admin.routing import VersionPrefix, resource
@@ -77,15 +77,23 @@ ROUTES = [
     resource("/subscriptions/{subscription}/pause", PATCH=pause_subscription),
     resource("/subscriptions/{subscription}/resume", PATCH=resume_subscription),
     resource("/kafka-clusters", POST=create_kafka_cluster, GET=list_kafka_clusters),
-    resource("/kafka-clusters/{cluster}", GET=get_kafka_cluster, PATCH=patch_kafka_cluster, DELETE=delete_kafka_cluster),
+    resource("/kafka-clusters/{cluster_name}", GET=get_kafka_cluster, PATCH=patch_kafka_cluster, DELETE=delete_kafka_cluster),
     *(resource(f"/internal/invocations_batch_operations/{action.replace('_', '-')}", POST=batch_operation(action)) for action in REFUSALS),
 ]
+
+ABSENT = [
+    resource("/limits/rules", PUT=refuse_limits),
+    resource("/limits/rules/bulk-delete", POST=refuse_limits),
+    resource("/vqueues/{vqueue_id}/pause", POST=refuse_limits),
+    resource("/vqueues/{vqueue_id}/resume", POST=refuse_limits),
+]
+"""What the description leaves out because it cannot be had."""
 
 
 def build_api(context: AdminContext, *, auth_token: str = "", has_page: bool = True) -> ASGIApp:
     """Return the ASGI application over what is handed in; with a token for those only who bring it."""
     app = Starlette(
-        routes=ROUTES + (page_routes() if has_page else []),
+        routes=ROUTES + ABSENT + (page_routes() if has_page else []),
         middleware=[Middleware(GZipMiddleware, minimum_size=COMPRESSED_BYTES_MIN, compresslevel=1)],
         exception_handlers={
             PerdureError: on_perdure_error,

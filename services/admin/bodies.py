@@ -304,13 +304,25 @@ def unprocessable(detail: str) -> PlainError:
     return PlainError(422, f"Failed to deserialize the JSON body into the target type: {detail}")
 
 
+def read_parameter(request: Request, name: str) -> str | None:
+    """Return a query parameter, None where there is none.
+
+    Raises:
+        PlainError: It is there twice, and nobody can tell which one counts.
+    """
+    values = request.query_params.getlist(name)
+    if len(values) > 1:
+        raise PlainError(400, f"Failed to deserialize query string: duplicate field `{name}`")
+    return values[0] if values else None
+
+
 def read_flag(request: Request, name: str) -> bool:
     """Return a query parameter that is `true` or `false`; absent is false.
 
     Raises:
         PlainError: Anything else.
     """
-    text = request.query_params.get(name, "false")
-    if text not in ("true", "false"):
+    text = read_parameter(request, name)
+    if text not in (None, "true", "false"):
         raise PlainError(400, f"Failed to deserialize query string: {name}: provided string was not `true` or `false`")
     return text == "true"

@@ -13,6 +13,7 @@ from perdure.model.invocation import InvocationRecord, Status
 from perdure.registry.schema import Schema
 from perdure.store.chunks import get_chunked
 from perdure.store.interface import ReadTransaction
+from services.admin.bodies import read_parameter
 from services.admin.context import AdminContext, context_of
 from services.admin.errors import InvalidQueryParameter, OperationRefused, PlainError, json_response
 from services.admin.paths import invocation_id_of
@@ -60,6 +61,23 @@ REFUSALS: Final[dict[str, dict[str, tuple[int, str]]]] = {
 }
 """action -> what an owner refuses with -> status and message"""
 
+_OF_OTHER_STATUS: Final = {
+    "resume": {
+        Status.SCHEDULED: REFUSALS["resume"]["not_started"],
+        Status.INBOXED: REFUSALS["resume"]["not_started"],
+        Status.INVOKED: _PINNED,
+        Status.COMPLETED: REFUSALS["resume"]["already_completed"],
+    },
+    "restart as new": {
+        Status.SCHEDULED: REFUSALS["restart_as_new"]["not_started"],
+        Status.INBOXED: REFUSALS["restart_as_new"]["not_started"],
+        Status.INVOKED: REFUSALS["restart_as_new"]["still_running"],
+        Status.SUSPENDED: REFUSALS["restart_as_new"]["still_running"],
+        Status.PAUSED: REFUSALS["restart_as_new"]["still_running"],
+    },
+}
+"""What refuses an action before anybody asks whether its deployment would do."""
+
 ENTRY_INDEX_MAX: Final = (1 << 32) - 1
 
 _ACCEPTED: Final = {"appended": 202, "done": 200, "already_paused": 200}
@@ -84,11 +102,9 @@ async def resume(request: Request) -> Response:
 
 async def restart_as_new(request: Request) -> Response:
     """`PATCH /invocations/{invocation_id}/restart-as-new?from=&deployment=`: by default at the latest deployment."""
-    text = request.query_params.get("from", "0")
-    if not text.isascii() or not text.isdigit() or int(text) > ENTRY_INDEX_MAX:
-        raise PlainError(400, "Failed to deserialize query string: from: invalid digit found in string")
+    from_entry = _from_parameter(request)
     wanted = _deployment_parameter(request, default="latest")
-    answer = await carry_out(context_of(request), "restart_as_new", invocation_id_of(request), wanted, from_entry=int(text))
+    answer = await carry_out(context_of(request), "restart_as_new", invocation_id_of(request), wanted, from_entry=from_entry)
     assert answer.new_invocation_id is not None
     return json_response(200, {"new_invocation_id": format_invocation_id(answer.new_invocation_id)})
 
@@ -113,7 +129,8 @@ async def carry_out(
 
 async def delete_invocation(request: Request) -> Response:
     """`DELETE /invocations/{invocation_id}?mode=`, deprecated: asks, and answers without looking at the outcome."""
-    mode = request.query_params.get("mode", "cancel")
+    mode = read_parameter(request, "mode")
+    mode = "cancel" if mode is None else mode
     if mode.lower() not in {"cancel", "kill", "purge"} or mode[1:] != mode[1:].lower():
         known = "`Cancel`, `cancel`, `Kill`, `kill`, `Purge`, `purge`"
         raise PlainError(400, f"Failed to deserialize query string: mode: unknown variant `{mode}`, expected one of {known}")
@@ -121,9 +138,27 @@ async def delete_invocation(request: Request) -> Response:
     return Response(status_code=202)
 
 
+def _from_parameter(request: Request) -> int:
+    """Return the index of the last journal entry that is kept, by default that of the input."""
+    text = read_parameter(request, "from")
+    if text is None:
+        return 0
+    number = text.removeprefix("+")
+    if not text:
+        reason = "cannot parse integer from empty string"
+    elif not (number.isascii() and number.isdigit()):
+        reason = "invalid digit found in string"
+    elif int(number) > ENTRY_INDEX_MAX:
+        reason = "number too large to fit in target type"
+    else:
+        return int(number)
+    raise PlainError(400, f"Failed to deserialize query string: from: {reason}")
+
+
 def _deployment_parameter(request: Request, *, default: str) -> str:
+    text = read_parameter(request, "deployment")
     try:
-        return deployment_choice(request.query_params.get("deployment", default))
+        return deployment_choice(default if text is None else text)
     except InvalidId as error:
         raise InvalidQueryParameter("deployment", str(error)) from None
 
@@ -151,8 +186,9 @@ async def _deployment_for(context: AdminContext, invocation_id: InvocationId, wa
     record = await _record(context, invocation_id)
     if record is None:
         return None  # the owner tells that it is not there
-    if doing == "resume" and record.status is Status.INVOKED:
-        raise OperationRefused(_PINNED[0], _PINNED[1].format(id=format_invocation_id(invocation_id)))
+    in_the_way = _OF_OTHER_STATUS[doing].get(record.status)
+    if in_the_way is not None:
+        raise OperationRefused(in_the_way[0], in_the_way[1].format(id=format_invocation_id(invocation_id)))
     deployment = _chosen(await context.schema(), record, wanted)
     if record.pin is None:
         if wanted != "latest":

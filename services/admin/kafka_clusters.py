@@ -43,7 +43,7 @@ async def list_kafka_clusters(request: Request) -> Response:
 async def get_kafka_cluster(request: Request) -> Response:
     """`GET /kafka-clusters/{cluster}`; `include_subscriptions=true` shows who reads from it."""
     context, is_full = context_of(request), read_flag(request, "include_subscriptions")
-    name: str = request.path_params["cluster"]
+    name: str = request.path_params["cluster_name"]
     schema, failures = await context.schema(), context.subscription_failures()
     cluster = schema.kafka_clusters.get(name)
     if name in context.clusters.kafka:
@@ -59,7 +59,7 @@ async def get_kafka_cluster(request: Request) -> Response:
 async def patch_kafka_cluster(request: Request) -> Response:
     """`PATCH /kafka-clusters/{cluster}`: replace all properties; subscriptions read on with the new ones."""
     context, body = context_of(request), await read_record(request, _ClusterPatch)
-    name: str = request.path_params["cluster"]
+    name: str = request.path_params["cluster_name"]
     cluster, _ = await context.change(
         lambda tr: registry.update_kafka_cluster(tr, context.keyspace, context.clusters, name, body.properties), lambda result: result[1]
     )
@@ -69,7 +69,7 @@ async def patch_kafka_cluster(request: Request) -> Response:
 async def delete_kafka_cluster(request: Request) -> Response:
     """`DELETE /kafka-clusters/{cluster}`; one in use only with `force=true`."""
     context, is_forced = context_of(request), read_flag(request, "force")
-    name: str = request.path_params["cluster"]
+    name: str = request.path_params["cluster_name"]
     await context.change(
         lambda tr: registry.delete_kafka_cluster(tr, context.keyspace, context.clusters, name, is_forced=is_forced),
         lambda version: version,

@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from services.admin.context import SERVER_VERSION, context_of
-from services.admin.errors import json_response
+from services.admin.errors import error_response, json_response
 from services.admin.openapi import openapi_document
 from services.admin.routing import API_VERSION_MAX, API_VERSION_MIN
 
@@ -44,6 +44,11 @@ async def get_version(request: Request) -> Response:
             "features": dict.fromkeys(_FEATURES, False),
         },
     )
+
+
+async def refuse_limits(request: Request) -> Response:
+    """Limit rules and virtual queues: say that they are not here, to clients that would take an empty 404 for a broken server."""
+    return error_response(501, "this server has neither limit rules nor virtual queues", None)
 
 
 async def get_cluster_health(request: Request) -> Response:

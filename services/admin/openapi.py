@@ -120,10 +120,12 @@ def _service_paths() -> Document:
             "service", get=binary_operation("get_service_descriptors", "Give the files that define a protobuf service", errors=("404",))
         ),
         "/services/{service}/handlers": item(
-            "service", get=operation("list_handlers", "List handlers", {"200": ("All handlers", "Handlers")}, errors=("404",))
+            "service", get=operation("list_service_handlers", "List handlers", {"200": ("All handlers", "Handlers")}, errors=("404",))
         ),
         "/services/{service}/handlers/{handler}": item(
-            "service", "handler", get=operation("get_handler", "Show a handler", {"200": ("The handler", "Handler")}, errors=("404",))
+            "service",
+            "handler",
+            get=operation("get_service_handler", "Show a handler", {"200": ("The handler", "Handler")}, errors=("404",)),
         ),
     }
 
@@ -204,8 +206,8 @@ def _cluster_paths() -> Document:
                 body="CreateKafkaCluster",
             ),
         ),
-        "/kafka-clusters/{cluster}": item(
-            "cluster",
+        "/kafka-clusters/{cluster_name}": item(
+            "cluster_name",
             get=operation("get_kafka_cluster", "Show a Kafka cluster", shown, errors=("400", "404"), parameters=[included]),
             patch=operation(
                 "update_kafka_cluster", "Replace the properties of a Kafka cluster", shown, errors=("404", "409"), body="UpdateKafkaCluster"

@@ -39,15 +39,15 @@ _RETRY_POLICY: Final = _object(
     on_max_attempts={"enum": ["Pause", "Kill"]},
 )
 _AUTH: Final = _object("GoogleIdToken", GoogleIdToken=_object(audience=_optional(_TEXT), impersonate_service_account=_optional(_TEXT)))
-_DEPLOYMENT: Final[dict[str, Document]] = {
-    "id": _TEXT,
+_HTTP: Final[dict[str, Document]] = {
     "uri": _TEXT,
     "protocol_type": {"enum": ["BidiStream", "RequestResponse"]},
     "http_version": {"enum": ["HTTP/1.1", "HTTP/2.0"]},
-    "arn": _TEXT,
-    "assume_role_arn": _TEXT,
-    "compression": {"enum": ["Zstd"]},
     "auth": _AUTH,
+}
+_LAMBDA: Final[dict[str, Document]] = {"arn": _TEXT, "assume_role_arn": _TEXT, "compression": {"enum": ["Zstd"]}}
+_DEPLOYMENT: Final[dict[str, Document]] = {
+    "id": _TEXT,
     "additional_headers": _TEXTS,
     "metadata": _TEXTS,
     "created_at": {"type": "string", "format": "date-time"},
@@ -67,6 +67,14 @@ _REGISTRATION: Final[dict[str, Document]] = {
 }
 _SUBSCRIPTION: Final[dict[str, Document]] = {"id": _TEXT, "source": _TEXT, "sink": _TEXT, "options": _TEXTS, "info": _NOTES}
 _SERVICE_REVISION: Final = _object("name", "revision", name=_TEXT, revision=_NUMBER)
+
+
+def _deployment(services: Document) -> Document:
+    """Return a deployment in its two forms, each with what always comes with it."""
+    always = ("id", "created_at", "min_protocol_version", "max_protocol_version", "services")
+    http = _object("uri", "protocol_type", "http_version", *always, **_HTTP, **_DEPLOYMENT, services=services)
+    return {"anyOf": [http, _object("arn", *always, **_LAMBDA, **_DEPLOYMENT, services=services)]}
+
 
 SCHEMAS: Final[Document] = {
     "Error": _object("message", "restate_code", message=_TEXT, restate_code=_optional(_TEXT)),
@@ -121,8 +129,8 @@ SCHEMAS: Final[Document] = {
         sdk_version=_TEXT,
         info=_INFO,
     ),
-    "Deployments": _object("deployments", deployments=_list(_object("id", **_DEPLOYMENT, services=_list(_SERVICE_REVISION)))),
-    "Deployment": _object("id", **_DEPLOYMENT, services=_list(_ref("Service"))),
+    "Deployments": _object("deployments", deployments=_list(_deployment(_list(_SERVICE_REVISION)))),
+    "Deployment": _deployment(_list(_ref("Service"))),
     "Services": _object("services", services=_list(_ref("Service"))),
     "Service": _object(
         "name",

@@ -3,18 +3,21 @@
 import re
 from collections.abc import Awaitable, Callable
 from typing import Final
+from urllib.parse import unquote_to_bytes
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from services.admin.errors import PlainError
+
 API_VERSION_MIN: Final = 2
 API_VERSION_MAX: Final = 4
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
-_VERSIONED: Final = re.compile(r"/v(\d+)(?=/|$)")
+_VERSIONED: Final = re.compile(r"/v([1-9]\d*)(?=/|$)")
 
 
 class _Resource:
@@ -31,8 +34,21 @@ class _Resource:
         if endpoint is None:
             response = Response(status_code=405, headers={"allow": self._allow})
         else:
+            scope["path_params"] = {name: _decoded(name, text) for name, text in scope["path_params"].items()}
             response = await endpoint(Request(scope, receive))
         await response(scope, receive, send)
+
+
+def _decoded(name: str, text: str) -> str:
+    """Return a part of the path without its percent-encoding.
+
+    Raises:
+        PlainError: It is not UTF-8.
+    """
+    try:
+        return unquote_to_bytes(text.encode("latin-1")).decode()
+    except UnicodeDecodeError:
+        raise PlainError(400, f"Invalid URL: Invalid UTF-8 in `{name}`") from None
 
 
 def resource(path: str, **endpoint_by_method: Endpoint) -> Route:
@@ -51,7 +67,10 @@ def names_a_version(request: Request) -> bool:
 
 
 class VersionPrefix:
-    """Takes the version prefix off the path, and refuses versions that are gone."""
+    """Takes the version prefix off the path, and refuses versions that are gone.
+
+    Routes see the path as it was sent: an encoded slash in an id does not part it.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -59,7 +78,8 @@ class VersionPrefix:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         assert scope["type"] == "http"
         version = API_VERSION_MAX
-        match = _VERSIONED.match(scope["path"])
+        path = scope["raw_path"].decode("latin-1")
+        match = _VERSIONED.match(path)
         if match is not None:
             version = int(match[1])
             if version < API_VERSION_MIN:
@@ -70,6 +90,6 @@ class VersionPrefix:
                 return await PlainTextResponse(text, 400)(scope, receive, send)
             if version > API_VERSION_MAX:
                 return await Response(status_code=404)(scope, receive, send)
-            scope = {**scope, "path": scope["path"][match.end() :]}
-        scope["admin_api_version"], scope["admin_names_a_version"] = version, match is not None
+            path = path[match.end() :] or "/"
+        scope = {**scope, "path": path, "admin_api_version": version, "admin_names_a_version": match is not None}
         return await self._app(scope, receive, send)

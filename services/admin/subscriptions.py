@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from perdure.base.ids import InvalidId, parse_resource_id
 from perdure.registry import subscriptions as registry
-from services.admin.bodies import read_record, unprocessable
+from services.admin.bodies import read_parameter, read_record, unprocessable
 from services.admin.context import context_of
 from services.admin.errors import NotFound, PlainError, json_response
 from services.admin.views import subscription_view
@@ -49,7 +49,7 @@ async def list_subscriptions(request: Request) -> Response:
     """`GET /subscriptions`: all, or those with exactly this `source` and `sink`."""
     context = context_of(request)
     schema, failures = await context.schema(), context.subscription_failures()
-    source, sink = request.query_params.get("source"), request.query_params.get("sink")
+    source, sink = read_parameter(request, "source"), read_parameter(request, "sink")
     found = [each for each in schema.subscriptions.values() if source in (None, each.source) and sink in (None, each.sink)]
     return json_response(200, {"subscriptions": [subscription_view(each, failures.get(each.id)) for each in found]})
 

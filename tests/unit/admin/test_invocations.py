@@ -37,8 +37,8 @@ def outcome(name: str, new_id: InvocationId | None = None) -> Callable[[Operate]
     return lambda request: Operated(request.request_id, name, new_id)
 
 
-def a_record(*, pin: Pin | None = None) -> InvocationRecord:
-    return InvocationRecord(Target("Greeter", "greet", None, HandlerType.PLAIN), Status.PAUSED, 1, 2, pin=pin)
+def a_record(*, pin: Pin | None = None, status: Status = Status.PAUSED) -> InvocationRecord:
+    return InvocationRecord(Target("Greeter", "greet", None, HandlerType.PLAIN), status, 1, 2, pin=pin)
 
 
 async def stored(admin: Admin, record: InvocationRecord, *, has_ended: bool = False) -> None:
@@ -114,9 +114,11 @@ def test_latest_is_the_deployment_of_the_service_now(tmp_path: Path) -> None:
         latest = (await admin.register("http://b:1")).json()["id"]
         owner = await Owner(admin.bus, "one", outcome("done", NEW_ID)).start()
         await stored(admin, a_record(pin=Pin(older, 6)))
-        for path in ("resume?deployment=Latest", "restart-as-new", f"resume?deployment={older}", "resume", "resume?deployment=keep"):
+        for path in ("resume?deployment=Latest", f"resume?deployment={older}", "resume", "resume?deployment=keep"):
             assert (await admin.http.patch(f"/invocations/{TEXT}/{path}")).status_code == 200
-        assert [each.deployment for each in owner.taken] == [latest, latest, older, None, None]
+        await stored(admin, a_record(pin=Pin(older, 6), status=Status.COMPLETED))
+        assert (await admin.http.patch(f"/invocations/{TEXT}/restart-as-new")).status_code == 200
+        assert [each.deployment for each in owner.taken] == [latest, older, None, None, latest]
 
     with_admin(tmp_path, test)
 
@@ -138,10 +140,33 @@ def test_a_deployment_that_does_not_fit_is_refused_before_the_owner_is_asked(tmp
         assert too_old.json()["message"] == (
             f"The invocation '{TEXT}' is running on protocol version '4', while the chosen deployment '{known}' supports the range 5..=7."
         )
+        await stored(admin, a_record(pin=Pin(known, 6), status=Status.COMPLETED), has_ended=has_ended)
         missing = await admin.http.patch(f"/invocations/{TEXT}/restart-as-new?deployment={unknown}")
         assert missing.status_code == 400
         assert missing.json()["message"] == f"The given deployment was not found when trying to restart as new the invocation '{TEXT}'."
         assert owner.taken == []
+
+    with_admin(tmp_path, test)
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "answer", "reason"),
+    [
+        ("resume", Status.SCHEDULED, 425, "is either inboxed or scheduled"),
+        ("resume", Status.INVOKED, 409, "is still running or the deployment id is not pinned yet"),
+        ("resume", Status.COMPLETED, 409, "is completed, cannot be resumed"),
+        ("restart-as-new", Status.INBOXED, 425, "cannot be restarted because it's not running yet"),
+        ("restart-as-new", Status.PAUSED, 409, "is still running"),
+    ],
+)
+def test_what_an_invocation_is_doing_is_told_before_what_is_wrong_with_a_deployment(
+    tmp_path: Path, path: str, status: Status, answer: int, reason: str
+) -> None:
+    async def test(admin: Admin) -> None:
+        await stored(admin, a_record(pin=Pin("dp_1", 6), status=status))
+        refused = await admin.http.patch(f"/invocations/{TEXT}/{path}?deployment=dp_17f4GmlV2jAX6YvPFBOXnM5")
+        assert refused.status_code == answer
+        assert reason in refused.json()["message"]
 
     with_admin(tmp_path, test)
 
@@ -153,6 +178,11 @@ def test_a_deployment_that_does_not_fit_is_refused_before_the_owner_is_asked(tmp
         ("PATCH /invocations/inv_12/kill", "The request field 'invocation_id' is invalid. Reason: bad length"),
         (f"PATCH /invocations/{TEXT}/resume?deployment=foo", "The query parameter 'deployment' is invalid. Reason: bad format"),
         (f"PATCH /invocations/{TEXT}/restart-as-new?from=a", "Failed to deserialize query string: from: invalid digit found in string"),
+        (f"PATCH /invocations/{TEXT}/restart-as-new?from=", "from: cannot parse integer from empty string"),
+        (f"PATCH /invocations/{TEXT}/restart-as-new?from=4294967296", "from: number too large to fit in target type"),
+        (f"PATCH /invocations/{TEXT}/restart-as-new?from=1&from=2", "duplicate field `from`"),
+        (f"PATCH /invocations/{TEXT}/resume?deployment=keep&deployment=latest", "duplicate field `deployment`"),
+        (f"DELETE /invocations/{TEXT}?mode=cancel&mode=kill", "duplicate field `mode`"),
         (f"DELETE /invocations/{TEXT}?mode=zz", "mode: unknown variant `zz`"),
         (f"DELETE /invocations/{TEXT}?mode=kILL", "mode: unknown variant `kILL`"),
         ("DELETE /invocations/xx", "The request field 'invocation_id' is invalid. Reason: bad format"),

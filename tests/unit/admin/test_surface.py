@@ -66,6 +66,10 @@ def test_clients_are_told_of_tls_where_the_ingress_speaks_it() -> None:
         ("POST /services", 405, "GET,HEAD"),
         ("PUT /health", 405, "GET,HEAD"),
         ("GET /invocations/x", 405, "DELETE"),
+        ("GET /v0/version", 404, None),
+        ("GET /v04/version", 404, None),
+        ("GET /%73ervices", 404, None),
+        ("DELETE /services/a%2Fb", 405, "GET,HEAD,PATCH"),
     ],
 )
 def test_answers_without_a_body(tmp_path: Path, request_line: str, status: int, allow: str | None) -> None:
@@ -77,9 +81,41 @@ def test_answers_without_a_body(tmp_path: Path, request_line: str, status: int, 
     with_admin(tmp_path, test)
 
 
+@pytest.mark.parametrize(
+    ("path", "status", "text"),
+    [
+        ("/services/a%2Fb", 404, "The requested service 'a/b' does not exist"),
+        ("/deployments/http%3A%2F%2Fx", 400, "Invalid URL: Cannot parse `deployment` with value `http://x`: bad format"),
+        ("/services/%C3%A9", 404, "The requested service 'é' does not exist"),
+        ("/v3/services/%FF", 400, "Invalid URL: Invalid UTF-8 in `service`"),
+        ("/kafka-clusters/a%FF", 400, "Invalid URL: Invalid UTF-8 in `cluster_name`"),
+        ("/kafka-clusters/a?include_subscriptions=", 400, "include_subscriptions: provided string was not `true` or `false`"),
+    ],
+)
+def test_a_part_of_a_path_is_what_stands_between_its_slashes_decoded(tmp_path: Path, path: str, status: int, text: str) -> None:
+    async def test(admin: Admin) -> None:
+        answer = await admin.http.get(path)
+        assert answer.status_code == status
+        assert text in answer.text
+
+    with_admin(tmp_path, test)
+
+
+@pytest.mark.parametrize(
+    "request_line", ["PUT /limits/rules", "POST /v4/limits/rules/bulk-delete", "POST /vqueues/x/pause", "POST /vqueues/x/resume"]
+)
+def test_limits_are_refused_with_a_reason(tmp_path: Path, request_line: str) -> None:
+    async def test(admin: Admin) -> None:
+        answer = await admin.http.request(*request_line.split(" "))
+        assert (answer.status_code, answer.json()["restate_code"]) == (501, None)
+        assert "neither limit rules nor virtual queues" in answer.json()["message"]
+
+    with_admin(tmp_path, test)
+
+
 def test_version_1_is_gone_and_that_is_said(tmp_path: Path) -> None:
     async def test(admin: Admin) -> None:
-        for path in ("/v1", "/v1/version", "/v0/deployments"):
+        for path in ("/v1", "/v1/version", "/v1/deployments"):
             answer = await admin.http.get(path)
             assert answer.status_code == 400
             assert answer.text.endswith("This server supports versions between V2 and V4.")
