@@ -39,11 +39,7 @@ async def serve(runtime: Runtime[InvokerConfig]) -> None:
     metrics = InvokerMetrics(runtime.metrics, invoker, client.http, runtime.clock)
     runtime.heartbeat_source = lambda: HeartbeatFacts(
         partitions=sorted(invoker.owner.partitions),
-        counters={
-            "stalled_ms": invoker.owner.stalled_ms(runtime.clock.now_ms()),
-            "open_attempts": invoker.attempts.open_count,
-            "invocations": invoker.owner.invocation_count,
-        },
+        counters=invoker.vitals(),
         subscription_failures=invoker.subscriptions.failures(),
     )
     schema.on_change(lambda _: invoker.subscriptions.nudge())

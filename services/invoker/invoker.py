@@ -17,7 +17,7 @@ from perdure.store.keyspace import Keyspace
 from services.invoker.abandoned import delete_abandoned_blobs
 from services.invoker.attempts import Attempts, SchemaSource
 from services.invoker.config import InvokerConfig
-from services.invoker.leases import Leases, Peers
+from services.invoker.leases import STORE_WAIT_MS, Leases, Peers
 from services.invoker.loading import Loader
 from services.invoker.mailbox import Mailboxes
 from services.invoker.outlet import BusOutlet
@@ -29,6 +29,7 @@ from services.invoker.subscriptions.opening import source_opener
 from services.invoker.subscriptions.subscriptions import OpenSource, Subscriptions
 from services.invoker.timekeeper import Timekeeper
 from services.invoker.tracing import Tracer
+from services.invoker.watched_store import WatchedStore
 
 
 class Invoker:
@@ -56,9 +57,10 @@ class Invoker:
         self._clock = clock
         poll_s = config.poll_interval / 1_000
         keyspace = Keyspace(config.root)
+        self.store = WatchedStore(store)
         self.owner = Owner(
             invoker_id=invoker_id,
-            store=store,
+            store=self.store,
             keyspace=keyspace,
             clock=clock,
             partition_count=partition_count,
@@ -84,6 +86,7 @@ class Invoker:
         )
         self.leases = Leases(
             owner=self.owner,
+            store=self.store,
             bus=bus,
             subjects=subjects,
             peers=peers,
@@ -95,15 +98,21 @@ class Invoker:
         outlet = BusOutlet(
             owner=self.owner, attempts=self.attempts, mailboxes=self.mailboxes, bus=bus, subjects=subjects, clock=clock, random=random
         )
-        self.owner.outlet = outlet
         self.subscriptions = _subscriptions(
             self.owner, config, schema=schema, peers=peers, random=random, ring=outlet.ring, open_source=open_source
         )
-        self.owner.lookup = self.loader.lookup
-        self.owner.on_committed = self.timekeeper.recheck
-        self.owner.on_lost = self.leases.nudge
         self.partitions_changed = asyncio.Event()
         """Set whenever partitions were taken, given or lost; cleared by whoever watches it."""
+        self._complete_owner(outlet)
+
+    def vitals(self) -> dict[str, float]:
+        """Return the figures by which others judge this process, for its heartbeats."""
+        return {
+            "stalled_ms": self.owner.stalled_ms(self._clock.now_ms()),
+            STORE_WAIT_MS: self.store.wait_ms(),
+            "open_attempts": self.attempts.open_count,
+            "invocations": self.owner.invocation_count,
+        }
 
     async def run(self) -> None:
         """Own partitions and run invocations, until cancelled."""
@@ -124,7 +133,13 @@ class Invoker:
             tasks.create_task(self.timekeeper.run())
             tasks.create_task(self.timekeeper.look_ahead())
             tasks.create_task(self.subscriptions.run())
-            tasks.create_task(delete_abandoned_blobs(self.owner.store, self.owner.keyspace, self._clock))
+            tasks.create_task(delete_abandoned_blobs(self.store, self.owner.keyspace, self._clock))
+
+    def _complete_owner(self, outlet: BusOutlet) -> None:
+        self.owner.outlet = outlet
+        self.owner.lookup = self.loader.lookup
+        self.owner.on_committed = self.timekeeper.recheck
+        self.owner.on_lost = self.leases.nudge
 
     def _partitions_changed(self) -> None:
         self.timekeeper.recheck()

@@ -15,6 +15,7 @@ from perdure.bus.interface import Bus, NoResponders
 from perdure.bus.messages import VERSION, Announcement, Doorbell, Heartbeat, encode
 from perdure.bus.subjects import Subjects
 from perdure.model.lease import Lease, decode_lease, encode_lease
+from perdure.process.peers import HEARTBEAT_INTERVAL_MS
 from perdure.store.interface import ReadTransaction, Transaction
 from perdure.store.placements import read_placements
 from services.invoker.assignment import assign
@@ -22,9 +23,14 @@ from services.invoker.loading import load_partition
 from services.invoker.machine.machine import PartitionMachine
 from services.invoker.machine.view import PartitionView
 from services.invoker.owner import OwnedPartition, Owner
+from services.invoker.watched_store import WatchedStore
 
-STALL_MS_MAX = 10_000
-"""An owner whose oldest event has not committed for this long counts as dead."""
+STORE_WAIT_MS = "store_wait_ms"
+"""Counter in heartbeats: for how long the store has been keeping an invoker waiting, with whatever it asked first."""
+STORE_WAIT_MS_MAX = 5_000
+"""An invoker that waits for longer counts as dead: FoundationDB lets no transaction live so long, so it hears nothing from the store."""
+JUDGING_AGAIN_S = 2 * HEARTBEAT_INTERVAL_MS / 1_000
+"""Whoever has just waited for the store himself blames nobody for the same, until he has heard all others anew."""
 SUSPICION_MS = 1_500
 """Heartbeats come every second; who is this much closer to counting as silent is asked whether it lives."""
 PING_S_MAX = 0.3
@@ -47,6 +53,7 @@ class Leases:
         self,
         *,
         owner: Owner,
+        store: WatchedStore,
         bus: Bus,
         subjects: Subjects,
         peers: Peers,
@@ -56,6 +63,7 @@ class Leases:
         on_change: Callable[[], None],
     ) -> None:
         self._owner = owner
+        self._store = store
         self._bus = bus
         self._subjects = subjects
         self._peers = peers
@@ -70,6 +78,7 @@ class Leases:
         self._is_leaving = False
         self._aligning = asyncio.Lock()
         self._announced_at_s = 0.0
+        self._judges_from_s = 0.0
         self.taken = 0
         self.given = 0
 
@@ -114,15 +123,10 @@ class Leases:
         return mine <= self._owner.partitions.keys()
 
     def _assignment(self) -> dict[int, str]:
-        now_ms = self._clock.now_ms()
         own_id = self._owner.invoker_id
-        names = {
-            peer.process_id
-            for peer in self._peers.alive("invoker")
-            if not peer.is_draining and peer.counters.get("stalled_ms", 0) < STALL_MS_MAX
-        }
+        names = {peer.process_id for peer in self._peers.alive("invoker") if not peer.is_draining and not self._is_stalled(peer)}
         names -= {own_id, *self._dead}
-        if not self._is_leaving and self._owner.stalled_ms(now_ms) < STALL_MS_MAX:
+        if not self._is_leaving:
             names.add(own_id)
         return assign(self._owner.partition_count, sorted(names), self._placements)
 
@@ -134,7 +138,7 @@ class Leases:
     async def _align_alone(self) -> None:
         owner = self._owner
         await self._note_dead()
-        leases, self._placements = await owner.store.read(self._read_leases)
+        leases, self._placements = await self._look()
         assignment = self._assignment()
         lost = [number for number, owned in owner.partitions.items() if leases.get(number) != owned.lease]
         if lost:
@@ -147,6 +151,14 @@ class Leases:
         wanted = sorted({*granted, *free})
         if wanted:
             await self._take(await self._claim({number: leases.get(number) for number in wanted}))
+
+    async def _look(self) -> tuple[dict[int, Lease], dict[int, str]]:
+        time_s = asyncio.get_running_loop().time
+        asked_at_s = time_s()
+        found = await self._store.read(self._read_leases)
+        if (time_s() - asked_at_s) * 1_000 > HEARTBEAT_INTERVAL_MS:
+            self._judges_from_s = time_s() + JUDGING_AGAIN_S
+        return found
 
     def _read_leases(self, tr: ReadTransaction) -> tuple[dict[int, Lease], dict[int, str]]:
         keyspace = self._owner.keyspace
@@ -174,10 +186,15 @@ class Leases:
         """Whether a process that holds leases can be given up: stalled, silent for long, or gone from the bus."""
         for peer in self._peers.alive("invoker"):
             if peer.process_id == holder and holder not in self._dead:
-                return peer.counters.get("stalled_ms", 0) >= STALL_MS_MAX
+                return self._is_stalled(peer)
         answer = await self._ping(holder)
         has_waited = self._clock.now_ms() - self._began_at_ms > self._takeover_after_ms
         return answer is False or (answer is None and has_waited)
+
+    def _is_stalled(self, peer: Heartbeat) -> bool:
+        """Whether a process that speaks gets nothing done, because the store does not answer it."""
+        judges = asyncio.get_running_loop().time() >= self._judges_from_s
+        return judges and peer.counters.get(STORE_WAIT_MS, 0) >= STORE_WAIT_MS_MAX
 
     async def _ping(self, invoker_id: str) -> bool | None:
         """Ask a process whether it lives; false if nobody listens for it, None if there was no answer in time."""
@@ -205,7 +222,7 @@ class Leases:
                     won[number] = claims[number]
             return won
 
-        return await owner.store.transact(claim)
+        return await self._store.transact(claim)
 
     async def _take(self, leases: dict[int, Lease]) -> None:
         if not leases:
@@ -216,7 +233,7 @@ class Leases:
             keys = owner.keyspace.partition(number)
             view = PartitionView(number, owner.partition_count, keys)
             owned = OwnedPartition(PartitionMachine(view), lease, keys.lease)
-            await load_partition(owner.store, owned, horizon_ms)
+            await load_partition(self._store, owned, horizon_ms)
             owner.adopt(number, owned)
             owner.apply_restore(owned)
         log.info("partitions_taken", partitions=sorted(leases))
@@ -244,7 +261,7 @@ class Leases:
                 if tr.get(owned.lease_key) == owned.lease_value:
                     tr.set(owned.lease_key, encode_lease(Lease(name, owned.lease.epoch + 1)))
 
-        await owner.store.transact(grant)
+        await self._store.transact(grant)
         for number in grants:
             owner.drop(number)
         log.info("partitions_given", partitions=sorted(grants))

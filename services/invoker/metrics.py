@@ -14,6 +14,7 @@ from services.invoker.invoker import Invoker
 from services.invoker.leases import Leases
 from services.invoker.owner import Owner
 from services.invoker.plan import Outcome
+from services.invoker.watched_store import WatchedStore
 
 
 class InvokerMetrics(Collector):
@@ -30,7 +31,7 @@ class InvokerMetrics(Collector):
         """Return the present figures."""
         invoker = self._invoker
         yield CounterMetricFamily("perdure_invoker_requests", "Requests from other processes.", value=invoker.requests.received)
-        yield from _commits(invoker.owner, self._clock.now_ms())
+        yield from _commits(invoker.owner, invoker.store, self._clock.now_ms())
         yield from _attempts(invoker.attempts)
         yield from _deployments(self._client, invoker.attempts)
         yield from _partitions(invoker.owner, invoker.leases)
@@ -50,7 +51,7 @@ class InvokerMetrics(Collector):
         self._registry.unregister(self)
 
 
-def _commits(owner: Owner, now_ms: int) -> Iterable[Metric]:
+def _commits(owner: Owner, store: WatchedStore, now_ms: int) -> Iterable[Metric]:
     commits = owner.commits
     yield commits.durations.family("perdure_invoker_commit_duration_seconds", "Commits; their number is that of transactions.")
     yield commits.queued.family("perdure_invoker_commit_queue_seconds", "From a batch's first event to the start of its commit.")
@@ -61,6 +62,11 @@ def _commits(owner: Owner, now_ms: int) -> Iterable[Metric]:
         "perdure_invoker_oldest_uncommitted_seconds",
         "Age of the oldest event that has not committed.",
         value=owner.stalled_ms(now_ms) / 1_000,
+    )
+    yield GaugeMetricFamily(
+        "perdure_invoker_oldest_store_access_seconds",
+        "Age of the oldest read or commit that the store has not answered.",
+        value=store.wait_ms() / 1_000,
     )
 
 

@@ -10,7 +10,7 @@ from perdure.store.interface import ReadTransaction
 from perdure.store.keyspace import PartitionKeys, unpack
 
 LAG_MS_MAX: Final = 10_000
-"""A partition that is further behind does not get on. Owners whose commits take that long are replaced, too."""
+"""A partition that is further behind does not get on."""
 
 _TIMER_AT: Final = 4
 """Where the time is in a timer's key."""
@@ -50,7 +50,7 @@ class Mailboxes:
 
 def lags_of(oldest: Mapping[int, Oldest], mailboxes: Mailboxes, alive: Sequence[Heartbeat], now_ms: int) -> dict[int, int]:
     """Return partition -> its lag in milliseconds: of mail, of timers, and of commits of its owner."""
-    stalled_ms = {number: int(each.counters.get("stalled_ms", 0)) for each in alive for number in each.partitions}
+    stalled_ms = {number: _stalled_ms(each) for each in alive for number in each.partitions}
     return {
         number: max(
             stalled_ms.get(number, 0),
@@ -59,3 +59,8 @@ def lags_of(oldest: Mapping[int, Oldest], mailboxes: Mailboxes, alive: Sequence[
         )
         for number, first in oldest.items()
     }
+
+
+def _stalled_ms(owner: Heartbeat) -> int:
+    """Return for how long something that an owner wants to commit or read has been waiting."""
+    return int(max(owner.counters.get("stalled_ms", 0), owner.counters.get("store_wait_ms", 0)))

@@ -202,7 +202,7 @@ async def run_invoker(parts: Parts, schema: FixedSchema, spans: Spans | None) ->
         spans=spans,
     )
     owner = invoker.owner
-    parts.facts = lambda: (sorted(owner.partitions), {"stalled_ms": owner.stalled_ms(parts.clock.now_ms())})
+    parts.facts = lambda: (sorted(owner.partitions), invoker.vitals())
     parts.peers.on_change(invoker.leases.nudge)
     loop = asyncio.get_running_loop()
     work, stop = loop.create_task(invoker.run()), loop.create_task(parts.stopping.wait())

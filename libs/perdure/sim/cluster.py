@@ -25,7 +25,7 @@ from perdure.sim.context import Handler
 from perdure.sim.deployments import DeploymentFaults, SimDeploymentClient, SimDeployments
 from perdure.sim.loop import SimClock, SimRandom, VirtualProcess, within
 from perdure.sim.store import Commit, SimClient, SimStore, StoreFaults
-from perdure.store.interface import ReadTransaction, Store
+from perdure.store.interface import ReadTransaction, Store, Transaction
 from perdure.store.keyspace import Keyspace
 from perdure.store.placements import place
 
@@ -35,6 +35,8 @@ T = TypeVar("T")
 SIMULATED: Final = "(simulated)"
 """Ends the message of every error that the simulation makes up: a process may well end because of one."""
 RESTART_S: Final = 1.0
+REACHES_S: Final = 0.1
+"""How often a process that is cut off from the store tries to reach it."""
 
 
 class Faults(msgspec.Struct, frozen=True):
@@ -49,6 +51,10 @@ class Faults(msgspec.Struct, frozen=True):
     stop_every_s: float = 0.0
     cut_off_every_s: float = 0.0
     cut_off_s_max: float = 15.0
+    """From the bus."""
+    lose_store_every_s: float = 0.0
+    lose_store_s_max: float = 15.0
+    """An invoker is cut off from the store, and hears of the others all the same."""
     move_every_s: float = 0.0
     """Between two moves of a partition by an operator."""
     jump_clock_every_s: float = 0.0
@@ -76,20 +82,29 @@ class Parts(msgspec.Struct):
 Role = Callable[[Parts], Coroutine[Any, Any, None]]
 
 
-class _FailingReads:
-    """A store some of whose reads fail."""
+class _FarStore:
+    """The store as a process reaches it: some reads fail, and nothing gets through while the process is cut off."""
 
-    def __init__(self, store: SimClient, cluster: "Cluster") -> None:
+    def __init__(self, store: SimClient, name: str, cluster: "Cluster") -> None:
         self._store = store
+        self._name = name
         self._cluster = cluster
-        self.transact = store.transact
         self.close = store.close
 
+    async def transact(self, fn: Callable[[Transaction], T]) -> T:
+        await self._get_through()
+        return await self._store.transact(fn)
+
     async def read(self, fn: Callable[[ReadTransaction], T]) -> T:
+        await self._get_through()
         value = await self._store.read(fn)
         if self._cluster.random.random() < self._cluster.faults.read_failure:
             raise StoreError(f"the store failed a read {SIMULATED}")
         return value
+
+    async def _get_through(self) -> None:
+        while self._name in self._cluster.without_store:  # noqa: ASYNC110 - virtual time costs nothing
+            await asyncio.sleep(REACHES_S)
 
 
 class SimProcess:
@@ -103,7 +118,7 @@ class SimProcess:
         self.parts = Parts(
             process_id=name,
             role=role,
-            store=_FailingReads(cluster.store.client(name), cluster),
+            store=_FarStore(cluster.store.client(name), name, cluster),
             bus=self.bus,
             clock=self.clock,
             random=SimRandom(cluster.seed, name),
@@ -172,6 +187,8 @@ class Cluster:
         self.deployments = SimDeployments(self.loop, seed, SimClock(self.loop), handlers, faults.deployments)
         self.processes: dict[str, SimProcess] = {}
         self._operator = self.store.client("operator")
+        self.without_store: set[str] = set()
+        """Names of processes that are cut off from the store: whatever they ask of it waits."""
         self.crashes: list[str] = []
         """Errors that ended a process which nobody killed."""
         self.events: list[str] = []
@@ -215,6 +232,7 @@ class Cluster:
                 (faults.kill_every_s, self._kill_one),
                 (faults.stop_every_s, self._stop_one),
                 (faults.cut_off_every_s, self._cut_one_off),
+                (faults.lose_store_every_s, self._lose_one_from_the_store),
                 (faults.jump_clock_every_s, self._jump_one_clock),
                 (faults.move_every_s, self._move_one),
             ):
@@ -227,6 +245,7 @@ class Cluster:
         self.faults = Faults()
         self.network.faults = BusFaults()
         self.network.cut_off.clear()
+        self.without_store.clear()
         self.store.faults = StoreFaults(delay_s_min=0.0002, delay_s_max=0.004)
         self.deployments.faults = DeploymentFaults()
         for slot in self._roles:
@@ -276,6 +295,16 @@ class Cluster:
             await asyncio.sleep(self.random.uniform(0.1, self.faults.cut_off_s_max))
             self.network.rejoin(name)
             self._note(f"rejoin {name}")
+
+    async def _lose_one_from_the_store(self) -> None:
+        slot = self._choose("invoker")
+        if slot is not None:
+            name = self.processes[slot].virtual.name
+            self._note(f"cut {name} off from the store")
+            self.without_store.add(name)
+            await asyncio.sleep(self.random.uniform(0.1, self.faults.lose_store_s_max))
+            self.without_store.discard(name)
+            self._note(f"{name} reaches the store again")
 
     async def _jump_one_clock(self) -> None:
         slot = self._choose()

@@ -13,8 +13,8 @@ NOW_MS = 1_000_000
 KEYS = Keyspace("test").partition(3)
 
 
-def an_owner(*partitions: int, stalled_ms: float = 0) -> Heartbeat:
-    counters = {"stalled_ms": stalled_ms}
+def an_owner(*partitions: int, stalled_ms: float = 0, store_wait_ms: float = 0) -> Heartbeat:
+    counters = {"stalled_ms": stalled_ms, "store_wait_ms": store_wait_ms}
     return Heartbeat(VERSION, "invoker", "invoker-1", "", "1", 0, partitions=list(partitions), counters=counters)
 
 
@@ -33,6 +33,10 @@ def test_a_message_lags_since_it_was_first_seen_at_the_head_of_its_mailbox() -> 
 def test_all_partitions_of_an_owner_that_cannot_commit_lag() -> None:
     oldest = {number: Oldest() for number in range(3)}
     assert lags_of(oldest, Mailboxes(), [an_owner(0, 2, stalled_ms=1_200)], NOW_MS) == {0: 1_200, 1: 0, 2: 1_200}
+
+
+def test_an_owner_that_hears_nothing_from_the_store_lags_without_anything_to_commit() -> None:
+    assert lags_of({0: Oldest()}, Mailboxes(), [an_owner(0, store_wait_ms=4_000)], NOW_MS) == {0: 4_000}
 
 
 def test_the_longest_wait_counts() -> None:
