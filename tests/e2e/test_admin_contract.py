@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 import httpx
 import pytest
 
+from tests.e2e.conftest import running
 from tests.e2e.endpoint import Endpoint
 from tests.e2e.suite import Suite
 
@@ -435,18 +436,24 @@ ROWS: Final[list[tuple[str, str, str | None, int, Expected]]] = [
 
 
 @pytest.fixture(scope="module")
+def suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Suite]:
+    """A server of the module's own: one that knows services of the seed era shows all of them in the words of both eras."""
+    yield from running(Suite(tmp_path_factory.mktemp("admin") / "data"))
+
+
+@pytest.fixture(scope="module")
 def names(suite: Suite, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """What the names in the table stand for: an endpoint, its deployment, and invocations that wait, run and are done."""
     endpoint = Endpoint("tests.e2e.services:app", tmp_path_factory.mktemp("table"), prefix=PREFIX)
     try:
         endpoint.start()
         deployment = suite.register(endpoint.url)["id"]
-        running = suite.send(f"/{PREFIX}Sleeper/nap", {"tag": "table", "ms": 3_600_000})
+        asleep = suite.send(f"/{PREFIX}Sleeper/nap", {"tag": "table", "ms": 3_600_000})
         endpoint.wait_for_effect("table-attempts", "asleep")
         scheduled = suite.send(f"/{PREFIX}Greeter/greet?delay=1h", "Ada")
         done = suite.send(f"/{PREFIX}Greeter/greet", "Ada")
         suite.attach(done)
-        yield NAMES | {"ENDPOINT": endpoint.url, "D": deployment, "RUN": running, "SCHED": scheduled, "DONE": done}
+        yield NAMES | {"ENDPOINT": endpoint.url, "D": deployment, "RUN": asleep, "SCHED": scheduled, "DONE": done}
     finally:
         endpoint.stop()
 
