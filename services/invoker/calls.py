@@ -61,10 +61,13 @@ class CallResolver:
         context = None if self._tracer is None else self._tracer.command(live, command_index)
         record = live.record
         return CallResolved(
-            command=msgspec.structs.replace(command, callee_id=bytes(callee_id)),
+            command=msgspec.structs.replace(
+                command,
+                callee_id=bytes(callee_id),
+                completion_retention_ms=retention.completion_ms,
+                journal_retention_ms=retention.journal_ms,
+            ),
             target=target,
-            completion_retention_ms=retention.completion_ms,
-            journal_retention_ms=retention.journal_ms,
             source=Source(kind="service", invocation_id=live.id, target=record.target),
             wants_ack=wants_ack,
             traceparent=record.traceparent if context is None else context.traceparent,

@@ -107,7 +107,7 @@ class CallTarget(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Call(_Entry, frozen=True, tag=14):
-    """A call whose result is awaited. `callee_id` is empty until the call is resolved when it is journaled."""
+    """A call whose result is awaited. Callee and retentions are known once the call is resolved, when it is journaled."""
 
     target: CallTarget
     parameter: bytes
@@ -116,6 +116,8 @@ class Call(_Entry, frozen=True, tag=14):
     completion_id: int
     name: str = ""
     callee_id: bytes = b""
+    completion_retention_ms: int = 0
+    journal_retention_ms: int = 0
 
 
 class OneWayCall(_Entry, frozen=True, tag=15):
@@ -128,6 +130,8 @@ class OneWayCall(_Entry, frozen=True, tag=15):
     invocation_id_completion_id: int
     name: str = ""
     callee_id: bytes = b""
+    completion_retention_ms: int = 0
+    journal_retention_ms: int = 0
 
 
 class SendSignal(_Entry, frozen=True, tag=16):

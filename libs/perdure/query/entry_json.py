@@ -24,7 +24,6 @@ _NO_SPAN: Final = {
     "span_context": {"trace_id": [0] * 16, "span_id": [0] * 8, "trace_flags": 0, "is_remote": False, "trace_state": ""},
     "cause": None,
 }
-_NO_TIME: Final = {"secs": 0, "nanos": 0}
 """Retentions are settled where a call arrives; its journal entry does not know them."""
 
 
@@ -210,9 +209,13 @@ def _request(entry: j.Call | j.OneWayCall, service_of: ServiceOf) -> Json:
         "parameter": list(entry.parameter),
         "headers": _headers(entry.headers),
         "idempotency_key": entry.target.idempotency_key,
-        "completion_retention_duration": _NO_TIME,
-        "journal_retention_duration": _NO_TIME,
+        "completion_retention_duration": _duration(entry.completion_retention_ms),
+        "journal_retention_duration": _duration(entry.journal_retention_ms),
     }
+
+
+def _duration(milliseconds: int) -> Json:
+    return {"secs": milliseconds // 1000, "nanos": milliseconds % 1000 * 1_000_000}
 
 
 def call_target_json(target: j.CallTarget, service_of: ServiceOf) -> Json:

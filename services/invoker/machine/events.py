@@ -48,8 +48,6 @@ class CallResolved(_Event, frozen=True):
 
     command: Command
     target: Target
-    completion_retention_ms: int
-    journal_retention_ms: int
     source: Source
     wants_ack: bool = False
     traceparent: str | None = None

@@ -192,8 +192,8 @@ class Machine:
 
 def a_call(callee: InvocationId, command: Call | Any, target: Target | None = None) -> CallResolved:
     """A call as the shell resolves it."""
-    resolved = msgspec.structs.replace(command, callee_id=bytes(callee))
-    return CallResolved(resolved, target or a_target(), DAY_MS, DAY_MS, Source("service"))
+    resolved = msgspec.structs.replace(command, callee_id=bytes(callee), completion_retention_ms=DAY_MS, journal_retention_ms=DAY_MS)
+    return CallResolved(resolved, target or a_target(), Source("service"))
 
 
 def replies(step: Step) -> list[OwnerReply]:

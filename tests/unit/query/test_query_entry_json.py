@@ -147,16 +147,28 @@ def test_entries_are_shown_as_tools_read_them(entry: j.Entry, kind: str, shown: 
 
 def test_a_call_shows_whom_it_calls() -> None:
     callee = parse_invocation_id(CALLEE)
-    entry = j.Call(j.CallTarget("Kit", "echo", "third"), b"z", (), 7, 8, callee_id=callee)
+    entry = j.Call(
+        j.CallTarget("Kit", "echo", "third"),
+        b"z",
+        (),
+        7,
+        8,
+        callee_id=callee,
+        completion_retention_ms=86_400_000,
+        journal_retention_ms=1_500,
+    )
     full = json.loads(full_json(entry, SERVICES.get))["Command"]["Call"]
     request = full.pop("request")
     assert full == {"invocation_id_completion_id": 7, "result_completion_id": 8, "name": ""}
-    assert {name: request[name] for name in ("invocation_id", "invocation_target", "span_context", "parameter", "headers")} == {
+    assert request.pop("idempotency_key") is None
+    assert request == {
         "invocation_id": CALLEE,
         "invocation_target": TARGET,
         "span_context": NO_SPAN,
         "parameter": [122],
         "headers": [],
+        "completion_retention_duration": {"secs": 86_400, "nanos": 0},
+        "journal_retention_duration": {"secs": 1, "nanos": 500_000_000},
     }
     assert json.loads(lite_json(entry, SERVICES.get)) == {
         "Command": {
