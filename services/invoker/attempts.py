@@ -200,6 +200,7 @@ class Attempts:
         self._reserved -= 1
         live.is_open = True
         live.last_start_at_ms = self._clock.now_ms()
+        live.last_deployment_id = plan.deployment.id
         self.started += 1
         self._log.started(attempt)
         attempt.open(self._client, live.last_start_at_ms)

@@ -165,7 +165,7 @@ def _tell(live: Live) -> LiveInvocation:
         next_retry_at_ms=live.next_retry_at_ms,
         last_failure=None if failure is None else attempt_failure_text(failure),
         last_failure_code=None if failure is None else failure.doc_code,
-        last_attempt_deployment_id=None if live.record.pin is None else live.record.pin.deployment_id,
+        last_attempt_deployment_id=live.last_deployment_id,
         last_attempt_server=live.last_server,
         related_command_index=None if failure is None else failure.related_command_index,
         related_command_name=None if failure is None else failure.related_command_name,

@@ -68,6 +68,7 @@ class Live:
         "is_removed",
         "is_wide",
         "journal",
+        "last_deployment_id",
         "last_failure",
         "last_server",
         "last_start_at_ms",
@@ -102,6 +103,7 @@ class Live:
         self.last_start_at_ms: int | None = None
         self.next_retry_at_ms: int | None = None
         self.last_server: str | None = None
+        self.last_deployment_id: str | None = None
 
 
 class CachedState:

@@ -36,6 +36,7 @@ def test_a_handler_says_itself_when_to_try_again(contract: Contract, key: str) -
     invocation = contract.send("Beyond", "tryLater", body={"tag": key, "delayMillis": 3_600_000})
     row = contract.wait_for_status(invocation, "backing-off")
     assert row["next_retry_at"] > row["last_start_at"]
+    assert row["last_attempt_deployment_id"] == contract.deployment_id, "though it is not pinned yet"
     assert contract.endpoint.effects(key) == ["attempt"]
     assert contract.operate(invocation, "resume").status_code == 200
     assert contract.suite.attach(invocation).json() == 2
