@@ -57,8 +57,8 @@ class Invocation:
 
     @property
     def entries(self) -> int | None:
-        """Number of journal entries; None before the start, and where the journal was removed."""
-        return None if self.record.status in _NOT_STARTED else self.record.journal_length or None
+        """Number of journal entries that are kept; None before the start."""
+        return None if self.record.status in _NOT_STARTED else self.record.journal_length
 
 
 def _of_record(name: str, column_type: ColumnType, of: Callable[[InvocationRecord], object]) -> Column[Invocation]:
@@ -117,7 +117,7 @@ _COURSE: Final = (
     _of_record("pinned_service_protocol_version", _U32, lambda record: None if record.pin is None else record.pin.protocol_version),
     Column[Invocation]("trace_id", _TEXT, lambda row: trace_id_of(row.id, row.record)),
     Column[Invocation]("journal_size", _U32, lambda row: row.entries),
-    Column[Invocation]("journal_commands_size", _U32, lambda row: None if row.entries is None else row.record.command_count),
+    Column[Invocation]("journal_commands_size", _U32, lambda row: row.entries and row.record.command_count),
     _of_record("created_at", _TIMESTAMP, lambda record: record.created_at_ms),
     _of_record("created_using_restate_version", _TEXT, lambda record: record.created_by or None),
     _of_record("modified_at", _TIMESTAMP, lambda record: record.modified_at_ms),

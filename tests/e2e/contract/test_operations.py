@@ -72,6 +72,8 @@ def test_an_invocation_without_journal_is_not_restarted(contract: Contract, key:
     assert contract.suite.attach(original).status_code == 200
     assert contract.suite.http.patch(f"{contract.suite.admin_url}/invocations/{original}/purge-journal").status_code == 200
     eventually(lambda: contract.operate(original, "restart-as-new").status_code == 410, "its journal is gone")
+    row = contract.row(original)
+    assert (row["journal_size"], row["journal_commands_size"]) == (0, 0)
     assert contract.suite.attach(original).json() == {"oldValue": 0, "newValue": 2}
 
 

@@ -112,10 +112,10 @@ STATEMENTS: list[tuple[str, list[tuple[object, ...]]]] = [
     (
         "SELECT id, status, target, journal_size, journal_commands_size FROM sys_invocation_status ORDER BY created_at, status",
         [
-            (text(ENDED), "completed", "Flow/b/run", None, None),
+            (text(ENDED), "completed", "Flow/b/run", 0, 0),
             (text(WAITING), "inboxed", "Counter/a/add", None, None),
             (text(HOLDER), "invoked", "Counter/a/add", 4, 3),
-            (text(PLAIN), "paused", "Greeter/greet", None, None),
+            (text(PLAIN), "paused", "Greeter/greet", 0, 0),
         ],
     ),
     (
