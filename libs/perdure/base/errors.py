@@ -48,6 +48,12 @@ class CommitUnknown(StoreError):
     hint = "Look whether it is there before you repeat what is not idempotent"
 
 
+class DiskFull(StoreError):
+    """There is no space left where the embedded store keeps its file."""
+
+    hint = "Free some space: what was accepted is there, and work goes on by itself"
+
+
 class LeaseLost(StoreError):
     """Another owner holds the partition: the epoch in the store moved on, so nothing of the batch was written."""
 

@@ -12,7 +12,7 @@ import ssl
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, TypeVar, cast
 
 import msgspec
 import structlog
@@ -245,7 +245,9 @@ async def _serve(runtime: Runtime[C], serve: Callable[[Runtime[C]], Awaitable[No
             serving.result()
     except PerdureError as error:
         return _failure(runtime.log, "process_failed", error)
-    except Exception:
+    except Exception as error:
+        if (known := _known_cause(error)) is not None:
+            return _failure(runtime.log, "process_failed", known)
         runtime.log.exception("process_failed")
         return 1
     finally:
@@ -253,6 +255,17 @@ async def _serve(runtime: Runtime[C], serve: Callable[[Runtime[C]], Awaitable[No
             task.cancel()
         await asyncio.wait([serving, stop, attending], timeout=CLOSING_S_MAX)
     return 0
+
+
+def _known_cause(error: Exception) -> PerdureError | None:
+    """Return the error of ours that ended a group of tasks, where nothing else did."""
+    if not isinstance(error, ExceptionGroup):
+        return None
+    known, others = cast("ExceptionGroup[Exception]", error).split(PerdureError)
+    found: Exception | None = known
+    while isinstance(found, ExceptionGroup):
+        found = found.exceptions[0]
+    return found if others is None and isinstance(found, PerdureError) else None
 
 
 def _failure(log: FilteringBoundLogger, event: str, error: PerdureError) -> int:

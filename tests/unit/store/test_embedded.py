@@ -8,7 +8,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from perdure.base.errors import StoreError
+from perdure.base.errors import DiskFull, StoreError
 from perdure.store.embedded import checkpoints, connection
 from perdure.store.embedded.lock import WriteLock
 from perdure.store.embedded.store import EmbeddedStore, open_embedded
@@ -42,6 +42,41 @@ def test_the_log_begins_anew_again_and_again_under_a_steady_load(tmp_path: Path,
         await store.close()
 
     asyncio.run(main())
+
+
+def test_the_log_begins_anew_also_after_a_checkpoint_that_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoints, "_LOG_PAGES", 20)
+    path = str(tmp_path / "perdure.db")
+    checkpoint = checkpoints.Checkpointer._checkpoint
+    failures = iter([apsw.FullError("database or disk is full"), apsw.IOError("disk I/O error")])
+
+    def fails_first(checkpointer: checkpoints.Checkpointer) -> None:
+        if (failure := next(failures, None)) is not None:
+            raise failure
+        checkpoint(checkpointer)
+
+    monkeypatch.setattr(checkpoints.Checkpointer, "_checkpoint", fails_first)
+
+    async def main() -> None:
+        store = open_embedded(path)
+        number, first = 0, times_begun(Path(f"{path}-wal"))
+        while times_begun(Path(f"{path}-wal")) == first:
+            await store.transact(a_row(number))
+            number += 1
+            assert number < 20_000, "the log grows and grows"
+        await store.close()
+
+    asyncio.run(main())
+
+
+def test_a_full_disk_is_told_from_other_failures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = str(tmp_path / "perdure.db")
+    error = apsw.IOError("disk I/O error")
+    assert str(connection.failure_of(path, error)) == f"{path}: disk I/O error"
+    monkeypatch.setattr(connection, "_SPACE_BYTES_MIN", 1 << 80)
+    failure = connection.failure_of(path, error)
+    assert isinstance(failure, DiskFull)
+    assert str(failure) == f"{path}: no space left on the disk (disk I/O error)"
 
 
 def test_the_log_has_its_size_from_the_start_and_is_read_back_all_the_same(tmp_path: Path) -> None:

@@ -43,8 +43,8 @@ class Checkpointer:
         while self._requests.get():
             try:
                 self._checkpoint()
-            except apsw.BusyError:
-                # Another process is at it.
+            except apsw.Error:
+                # Another process is at it, or the disk is full. What is in the log is safe there, and is moved next time.
                 continue
 
     def _checkpoint(self) -> None:

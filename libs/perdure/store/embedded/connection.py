@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol, Self, TypeVar, cast
 
 import apsw
 
-from perdure.base.errors import StoreError
+from perdure.base.errors import DiskFull, StoreError
 from perdure.base.limits import MIB
 
 R = TypeVar("R")
@@ -25,6 +25,9 @@ NEXT_STAMP: Final = "update stamp set last = last + 1 returning last"
 
 LOG_BYTES: Final = 20 * MIB
 """About what the write-ahead log grows to with one writing process before it begins anew."""
+
+_SPACE_BYTES_MIN: Final = MIB
+"""With less left on the disk, a failure of writing or mapping is one of space, whatever the system calls it."""
 
 _BATCH_ROWS_MAX: Final = 256
 _BUSY_MS: Final = 10_000
@@ -64,6 +67,22 @@ def open_connection(path: str, *, cache_kib: int) -> apsw.Connection:
     connection.set_busy_timeout(_BUSY_MS)
     cursor_of(connection).execute(f"{_PRAGMAS}; pragma cache_size = -{cache_kib}")
     return connection
+
+
+def failure_of(path: str, error: Exception) -> StoreError:
+    """Return what to raise for an error of SQLite or of the system about the file at `path`."""
+    kind = DiskFull if _is_disk_full(path) else StoreError
+    failure = kind(f"{path}: no space left on the disk ({error})" if kind is DiskFull else f"{path}: {error}")
+    failure.__cause__ = error
+    return failure
+
+
+def _is_disk_full(path: str) -> bool:
+    try:
+        disk = os.statvfs(os.path.dirname(path) or ".")
+    except OSError:
+        return False
+    return disk.f_bavail * disk.f_frsize < _SPACE_BYTES_MIN
 
 
 def create_tables(path: str) -> None:

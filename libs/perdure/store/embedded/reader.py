@@ -10,9 +10,8 @@ from typing import Final, TypeVar
 
 import apsw
 
-from perdure.base.errors import StoreError
 from perdure.base.limits import MIB
-from perdure.store.embedded.connection import BEGIN_READ, COMMIT, cursor_of, open_connection
+from perdure.store.embedded.connection import BEGIN_READ, COMMIT, cursor_of, failure_of, open_connection
 from perdure.store.embedded.transaction import OverBudget, Snapshot
 from perdure.store.interface import ReadTransaction
 from perdure.store.jobs import Job, Worker
@@ -46,7 +45,7 @@ class _Session:
             finally:
                 self._cursor.execute(COMMIT)
         except apsw.Error as error:
-            raise StoreError(f"{self._path}: {error}") from error
+            raise failure_of(self._path, error) from error
 
     def close(self) -> None:
         self._connection.close()

@@ -8,7 +8,7 @@ from typing import TypeVar
 import apsw
 
 from perdure.base.errors import StoreError
-from perdure.store.embedded.connection import create_tables, grow_log
+from perdure.store.embedded.connection import create_tables, failure_of, grow_log
 from perdure.store.embedded.lock import WriteLock
 from perdure.store.embedded.reader import Reader
 from perdure.store.embedded.writer import Writer
@@ -79,4 +79,4 @@ def open_embedded(path: str) -> EmbeddedStore:
         lock.close()
         return store
     except (apsw.Error, OSError) as error:
-        raise StoreError(f"{path}: {error}") from error
+        raise failure_of(path, error) from error

@@ -16,10 +16,9 @@ from typing import Final
 
 import apsw
 
-from perdure.base.errors import StoreError
 from perdure.base.limits import KIB
 from perdure.store.embedded.checkpoints import Checkpointer
-from perdure.store.embedded.connection import BEGIN_WRITE, COMMIT, ROLLBACK, cursor_of, open_connection
+from perdure.store.embedded.connection import BEGIN_WRITE, COMMIT, ROLLBACK, cursor_of, failure_of, open_connection
 from perdure.store.embedded.lock import WriteLock
 from perdure.store.embedded.transaction import OverBudget, WriteTransaction
 from perdure.store.interface import Transaction
@@ -137,11 +136,7 @@ class Writer:
                 self._cursor.execute(ROLLBACK)
 
     def _mapped(self, error: BaseException) -> BaseException:
-        if not isinstance(error, apsw.Error):
-            return error
-        mapped = StoreError(f"{self._path}: {error}")
-        mapped.__cause__ = error
-        return mapped
+        return failure_of(self._path, error) if isinstance(error, apsw.Error) else error
 
     def _run_steps(self) -> None:
         while (step := self._steps.get()) is not None:
