@@ -10,7 +10,14 @@ import click
 F = TypeVar("F", bound=Callable[..., None])
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _InOrder(click.Group):
+    """Lists commands as they are defined here: what starts a server, what works on a running one, what works on a store."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+
+@click.group(cls=_InOrder, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="perdure")
 def commands() -> None:
     """Perdure, a durable-execution server that Restate clients use unchanged."""
@@ -27,54 +34,14 @@ def commands() -> None:
 @click.option("--nats-port", type=int, metavar="N", help="Loopback port of the NATS server.  [default: any free one]")
 @click.option("--config", metavar="FILE", help="TOML file with settings for all processes.")
 def up(**flags: str | int | None) -> None:
-    """Run a whole server on this machine: NATS and all processes, in the foreground."""
+    """Run a whole server on this machine.
+
+    NATS and all processes start, and stay in the foreground; Ctrl-C stops them in order. Other settings than these come from --config
+    or from variables, as PERDURE_LOG_LEVEL=debug.
+    """
     from perdure.cli.up import run_up
 
     sys.exit(run_up({name: str(value) for name, value in flags.items() if value is not None}))
-
-
-def _of_a_store(command: F) -> F:
-    """Add the flags that say which store is meant."""
-    for option in (
-        click.option("--base-dir", metavar="DIR", help="Directory of the suite's data.  [default: ./target]"),
-        click.option("--root", metavar="NAME", help="Root of the keys.  [default: perdure]"),
-        click.option("--config", metavar="FILE", help="TOML file with settings of the suite."),
-    ):
-        command = option(command)
-    return command
-
-
-@commands.command()
-@click.option("--fdb-cluster-file", metavar="FILE", help="Cluster file of FoundationDB, instead of a base directory.")
-@_of_a_store
-def check(**flags: str | None) -> None:
-    """Read a whole store, in use or not, and name every place that breaks a rule. Changes nothing.
-
-    Exits with 0 where it is sound, 1 where it is damaged, 2 where it cannot be read.
-    """
-    from perdure.cli.upkeep import run_check
-
-    sys.exit(run_check(_given(flags)))
-
-
-@commands.command()
-@click.argument("copy", type=click.Path(path_type=Path))
-@_of_a_store
-def backup(copy: Path, **flags: str | None) -> None:
-    """Copy an embedded store to the file COPY, while the suite runs or not."""
-    from perdure.cli.upkeep import run_backup
-
-    sys.exit(run_backup(copy, _given(flags)))
-
-
-@commands.command()
-@click.argument("copy", type=click.Path(path_type=Path))
-@_of_a_store
-def restore(copy: Path, **flags: str | None) -> None:
-    """Make the embedded store of a base directory that has none out of the file COPY."""
-    from perdure.cli.upkeep import run_restore
-
-    sys.exit(run_restore(copy, _given(flags)))
 
 
 def _of_a_suite(command: F) -> F:
@@ -92,9 +59,10 @@ def _within(seconds: int) -> Callable[[F], F]:
 @commands.command()
 @_of_a_suite
 def status(node: str) -> None:
-    """Print the processes of a running suite, its partitions, their owners, and how far behind they are.
+    """Print how a running suite does.
 
-    Exits with 0 where it does all its work, 1 where not (it says why), 2 where the node port does not answer.
+    Its processes, its partitions, their owners, and how far behind they are. Exits with 0 where it does all its work, 1 where not (it
+    says why), 2 where the node port does not answer.
     """
     from perdure.cli.node import run_status
 
@@ -106,10 +74,10 @@ def status(node: str) -> None:
 @_within(60)
 @_of_a_suite
 def drain(process: str, within: float, node: str) -> None:
-    """Take from PROCESS all that it does, before it is stopped: partitions go to other invokers, clients to other processes.
+    """Take all work from PROCESS, before it is stopped.
 
-    Exits with 0 once it has nothing under way, 1 where that takes longer, 2 where it is refused. It does nothing any more until it is
-    started again.
+    Its partitions go to other invokers, its clients to other processes. Exits with 0 once it has nothing under way, 1 where that takes
+    longer, 2 where it is refused. It does nothing any more until it is started again.
     """
     from perdure.cli.node import run_drain
 
@@ -123,9 +91,9 @@ def drain(process: str, within: float, node: str) -> None:
 @_within(30)
 @_of_a_suite
 def move(partition: int, process: str | None, back: bool, within: float, node: str) -> None:
-    """Move PARTITION to the invoker PROCESS, where it stays as long as that lives.
+    """Move PARTITION to the invoker PROCESS.
 
-    Exits with 0 once it is there, 1 where that takes longer, 2 where it is refused.
+    There it stays as long as that lives. Exits with 0 once it is there, 1 where that takes longer, 2 where it is refused.
     """
     from perdure.cli.node import run_move
 
@@ -139,10 +107,58 @@ def move(partition: int, process: str | None, back: bool, within: float, node: s
 @click.option("--role", default="", metavar="ROLE", help="Only processes of this role: ingress, admin, sql, nodectl or invoker.")
 @_of_a_suite
 def log_level(level: str, role: str, node: str) -> None:
-    """Let the running processes print from LEVEL on, until they end."""
+    """Change the log level of running processes.
+
+    They print from LEVEL on, until they end.
+    """
     from perdure.cli.node import run_log_level
 
     sys.exit(run_log_level(node, level, role))
+
+
+def _of_a_store(command: F) -> F:
+    """Add the flags that say which store is meant."""
+    for option in (
+        click.option("--base-dir", metavar="DIR", help="Directory of the suite's data.  [default: ./target]"),
+        click.option("--root", metavar="NAME", help="Root of the keys.  [default: perdure]"),
+        click.option("--config", metavar="FILE", help="TOML file with settings of the suite."),
+    ):
+        command = option(command)
+    return command
+
+
+@commands.command()
+@click.option("--fdb-cluster-file", metavar="FILE", help="Cluster file of FoundationDB, instead of a base directory.")
+@_of_a_store
+def check(**flags: str | None) -> None:
+    """Check a store, in use or not.
+
+    Reads all of it, and names every place that breaks a rule. Changes nothing. Exits with 0 where it is sound, 1 where it is damaged, 2
+    where it cannot be read.
+    """
+    from perdure.cli.upkeep import run_check
+
+    sys.exit(run_check(_given(flags)))
+
+
+@commands.command()
+@click.argument("copy", type=click.Path(path_type=Path))
+@_of_a_store
+def backup(copy: Path, **flags: str | None) -> None:
+    """Copy an embedded store to the file COPY. The suite may run meanwhile."""
+    from perdure.cli.upkeep import run_backup
+
+    sys.exit(run_backup(copy, _given(flags)))
+
+
+@commands.command()
+@click.argument("copy", type=click.Path(path_type=Path))
+@_of_a_store
+def restore(copy: Path, **flags: str | None) -> None:
+    """Make an embedded store out of the file COPY. The base directory must have none."""
+    from perdure.cli.upkeep import run_restore
+
+    sys.exit(run_restore(copy, _given(flags)))
 
 
 def _given(flags: dict[str, str | None]) -> dict[str, str]:

@@ -10,7 +10,7 @@ from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
-from perdure.model.suite_status import ClusterStatus
+from perdure.model.suite_status import ClusterStatus, PartitionStatus
 
 DONE, NOT_YET, FAILED = 0, 1, 2
 """Exit statuses."""
@@ -86,14 +86,30 @@ def _print_status(status: ClusterStatus) -> int:
         ),
     )
     print()
-    _print_table(
-        ("PARTITION", "OWNER", "EPOCH", "LAG", "MOVED TO"),
-        (
-            (each.partition, each.owner or "-", each.epoch, "?" if each.lag_ms is None else f"{each.lag_ms} ms", each.moved_to or "-")
-            for each in status.partitions
-        ),
-    )
+    _print_table(("PARTITIONS", "OWNER", "EPOCH", "LAG", "MOVED TO"), _partition_rows(status.partitions))
     return NOT_YET if status.reasons else DONE
+
+
+def _partition_rows(partitions: Sequence[PartitionStatus]) -> Iterable[Sequence[object]]:
+    """Give a row for all partitions that are alike, with the lag of the one that is furthest behind."""
+    alike: dict[tuple[str, int, str], list[PartitionStatus]] = {}
+    for each in partitions:
+        alike.setdefault((each.owner or "-", each.epoch, each.moved_to or "-"), []).append(each)
+    for (owner, epoch, moved_to), members in alike.items():
+        lags = [each.lag_ms for each in members]
+        lag = "?" if None in lags else f"{max(lag for lag in lags if lag is not None)} ms"
+        yield _ranges([each.partition for each in members]), owner, epoch, lag, moved_to
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """Write ascending numbers as `0-3,7`."""
+    spans: list[list[int]] = []
+    for number in numbers:
+        if spans and spans[-1][1] == number - 1:
+            spans[-1][1] = number
+        else:
+            spans.append([number, number])
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in spans)
 
 
 def _print_table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

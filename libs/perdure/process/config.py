@@ -216,13 +216,15 @@ def _without_password(value: object) -> object:
 def _from_flags(settings: list[Setting], argv: Sequence[str], section: str) -> dict[str, Any]:
     parser = argparse.ArgumentParser(
         prog=f"python -m services.{section}",
+        usage=f"python -m services.{section} [--SETTING VALUE ...]",
         allow_abbrev=False,
         exit_on_error=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="Flags win over environment variables, those over the file, that over defaults.",
     )
+    groups = {own: parser.add_argument_group(f"settings of {'this process' if own else 'all processes'}") for own in (True, False)}
     for setting in settings:
-        parser.add_argument(
+        groups[bool(setting.section)].add_argument(
             setting.flag, dest=setting.name, metavar=setting.metavar, help=setting.help, default=None, **setting.flag_options
         )
     try:

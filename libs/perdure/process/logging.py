@@ -22,11 +22,12 @@ def configure(level: str, log_format: str, **bound: str) -> None:
     Args:
         level: `debug`, `info`, `warning` or `error`; calls below it cost next to nothing.
         log_format: `json`, `console`, or `auto`: console if standard error is a terminal.
-        bound: Keys that every line carries, as `role` and `process_id`.
+        bound: Keys that every line of JSON carries, as `role` and `process_id`. On a console, where a person reads, whoever
+            started the process says them once.
     """
     is_console = log_format == "console" or (log_format == "auto" and sys.stderr.isatty())
     structlog.configure(
-        processors=[_bind(bound), structlog.processors.add_log_level, *(_console() if is_console else _json())],
+        processors=[structlog.processors.add_log_level, *(_console() if is_console else [_bind(bound), *_json()])],
         wrapper_class=_Logger,
         logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=True,

@@ -107,7 +107,7 @@ class Runtime(Generic[C]):
             _freeze_what_start_up_made()
         self._is_ready = is_ready
         self._not_ready_because = because
-        self.log.info("ready" if is_ready else "not_ready", because=because)
+        self.log.info("ready" if is_ready else "not_ready", **({"because": because} if because else {}))
         self.send_heartbeat()
         if is_ready:
             facts = self.heartbeat_source()
@@ -202,7 +202,7 @@ def _freeze_what_start_up_made() -> None:
 
 async def _live(role: str, process_id: str, config: C, serve: Callable[[Runtime[C]], Awaitable[None]]) -> int:
     log: FilteringBoundLogger = structlog.get_logger(f"perdure.{role}")
-    log.info("starting", version=SOFTWARE_VERSION, pid=os.getpid(), **masked_changes(config))
+    log.info("starting", version=SOFTWARE_VERSION, process_id=process_id, pid=os.getpid(), **masked_changes(config))
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -195,3 +195,10 @@ def test_only_what_somebody_has_set_is_told_at_the_start() -> None:
 def test_passwords_within_urls_are_masked() -> None:
     shown = masked(a_config("--nats-url", "nats://ada:secret@one:4222,tls://token@two:4222"))
     assert shown["nats_url"] == "nats://***@one:4222,tls://***@two:4222"
+
+
+def test_help_shows_first_what_only_this_process_has(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        a_config("--help")
+    text = capsys.readouterr().out
+    assert text.index("--body-limit") < text.index("settings of all processes") < text.index("--base-dir")

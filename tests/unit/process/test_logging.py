@@ -74,3 +74,12 @@ def test_an_exception_on_the_console_is_a_plain_traceback(capsys: pytest.Capture
     lines = capsys.readouterr().err.splitlines()
     assert "name=you" in lines[0]
     assert (lines[1], lines[-1]) == ("Traceback (most recent call last):", "ValueError: broken")
+
+
+def test_a_line_for_a_person_does_not_say_again_and_again_who_says_it(capsys: pytest.CaptureFixture[str]) -> None:
+    configure("info", "console", role="admin", process_id="admin-1")
+    structlog.get_logger("x").warning("lease_lost", partition=7)
+    line = capsys.readouterr().err
+    assert "lease_lost" in line
+    assert "partition=7" in line
+    assert "admin" not in line
