@@ -48,7 +48,14 @@ Over the PostgreSQL port, the grammar of PostgreSQL; `POST /query` is read as th
 - JSON: `json_get_str(x, 'a', 0)`, `json_get_int`, `json_get_float`, `json_get_bool`, `json_get_json`, `json_get_array`, `json_as_text`,
   `json_length`, `json_keys`, `json_contains`, and the operators `->`, `->>`, `?`;
 - `pg_catalog` and `information_schema` on the PostgreSQL port, as far as psql, psycopg, asyncpg, SQLAlchemy, JDBC and Grafana ask;
-- `COPY (select ...) TO STDOUT` there, as text, CSV or binary, which is what `\\copy (select ...) to 'file'` of psql uses.
+- `COPY (select ...) TO STDOUT` there, as text, CSV or binary, which is what `\\copy (select ...) to 'file'` of psql uses;
+- cursors there: `DECLARE c CURSOR FOR select ...` in a transaction, or `WITH HOLD`, then `FETCH 100 FROM c`, `MOVE`, `CLOSE`; forward only.
+
+Durations are compared as hours, not days: `completion_retention >= interval '24 hours'`.
+
+Of the settings of a session two have an effect, by `SET` or in `options` of the connection: `search_path` (below), and `statement_timeout`,
+which may be shorter than `sql.query_timeout`. Others are taken note of. Times are always sent in UTC. A transaction is a word and no more:
+each statement in it has a snapshot of its own.
 
 ## Two eras
 
@@ -65,7 +72,8 @@ invocation of a service without keys has a key made of its id, and times are tex
 ## Limits and access
 
 Settings of the process bound the time of a statement, what it may read and hold, the rows and bytes of its result, and the sessions at
-a time: see `[sql]` in [Configuration](configuration.md). A statement ends at once when its client leaves or cancels it. `POST /query` is
+a time: see `[sql]` in [Configuration](configuration.md). A statement ends at once when its client leaves or cancels it, and when its
+cursor is left unread for as long as a statement may take. `POST /query` is
 bounded by 60 s and 128 MiB.
 
 With `sql.tls_cert_file` and `sql.tls_key_file` the port offers TLS; the files are read again when they change. With `sql.password` clients

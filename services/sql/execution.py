@@ -1,12 +1,12 @@
 """Runs the statements of one session: queries in the engine, the rest here."""
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Final
 
 from perdure.codec.pgwire.backend import Column, TransactionStatus
 from perdure.codec.pgwire.values import Oid, Parameter
-from perdure.query.engine import Queries
-from perdure.query.errors import READ_ONLY, QueryError
+from perdure.query.engine import Close, Queries
+from perdure.query.errors import FEATURE_NOT_SUPPORTED, READ_ONLY, QueryError
 from perdure.query.wire import Dialect
 from services.sql.rows import columns_of, rows_of
 from services.sql.settings import Settings
@@ -18,7 +18,7 @@ _TRANSACTION_ABORTED: Final = "25P02"
 Pages = AsyncIterator[list[tuple[object, ...]]]
 
 
-def _nothing() -> None:
+def _nothing(_error: QueryError | None = None) -> None:
     pass
 
 
@@ -29,12 +29,10 @@ class Outcome:
         tag: Of the completed command; those with rows add their number.
         columns: None where there are no rows.
         pages: Rows as Python values.
-        close: Ends what still runs, to be called where not all pages are read.
+        close: Ends what still runs, to be called where not all pages are read; pages raise the error that it is given.
     """
 
-    def __init__(
-        self, tag: str, columns: Sequence[Column] | None = None, pages: Pages | None = None, close: Callable[[], None] = _nothing
-    ) -> None:
+    def __init__(self, tag: str, columns: Sequence[Column] | None = None, pages: Pages | None = None, close: Close = _nothing) -> None:
         assert (columns is None) == (pages is None)
         self.tag = tag
         self.columns = columns
@@ -55,6 +53,10 @@ class Executor:
         return self._status
 
     @property
+    def settings(self) -> Settings:
+        return self._settings
+
+    @property
     def _dialect(self) -> Dialect:
         return Dialect(is_postgres=True, schema=self._settings.schema)
 
@@ -65,7 +67,7 @@ class Executor:
 
     async def describe(self, statement: Statement, parameters: Sequence[Parameter] | None) -> Sequence[Column] | None:
         """Return the columns that a statement will return; None where it returns no rows."""
-        self._refuse(statement)
+        self.check(statement)
         match statement.kind:
             case Kind.QUERY:
                 return columns_of(await self._queries.describe(statement.sql, parameters, self._dialect))
@@ -81,7 +83,7 @@ class Executor:
         Raises:
             QueryError: It cannot be run; so does iterating its pages.
         """
-        self._refuse(statement)
+        self.check(statement)
         match statement.kind:
             case Kind.QUERY:
                 result = await self._queries.run(statement.sql, parameters, self._dialect)
@@ -92,15 +94,16 @@ class Executor:
             case Kind.SET:
                 self._settings.set(statement)
             case Kind.BEGIN:
+                if self._status == b"I":
+                    self._settings.begin()
                 self._status = b"T"
                 return Outcome("BEGIN")
-            case Kind.COMMIT:
-                tag = "ROLLBACK" if self._status == b"E" else "COMMIT"
-                self._status = b"I"
-                return Outcome(tag)
-            case Kind.ROLLBACK:
-                self._status = b"I"
-                return Outcome("ROLLBACK")
+            case Kind.COMMIT | Kind.ROLLBACK:
+                return self._end_transaction(is_undone=self._status == b"E" or statement.kind is Kind.ROLLBACK)
+            case Kind.DISCARD:
+                if "all" in statement.words:
+                    self._settings.reset()
+                return Outcome(" ".join(statement.words[:2]).upper())
             case Kind.IGNORED:
                 if self._status == b"E" and statement.command == "ROLLBACK":
                     self._status = b"T"
@@ -108,9 +111,21 @@ class Executor:
                 pass
         return Outcome(statement.command)
 
-    def _refuse(self, statement: Statement) -> None:
+    def _end_transaction(self, *, is_undone: bool) -> Outcome:
+        self._settings.end(is_undone=is_undone)
+        self._status = b"I"
+        return Outcome("ROLLBACK" if is_undone else "COMMIT")
+
+    def check(self, statement: Statement) -> None:
+        """Refuse what cannot be run, whatever it says.
+
+        Raises:
+            QueryError: It writes, is not supported, or the transaction has failed.
+        """
         if statement.kind is Kind.WRITE:
             raise QueryError(READ_ONLY, f"cannot execute {statement.command}: this server is read-only")
+        if statement.kind is Kind.UNSUPPORTED:
+            raise QueryError(FEATURE_NOT_SUPPORTED, f"{statement.command} is not supported by this server")
         ends = statement.kind in {Kind.COMMIT, Kind.ROLLBACK} or (statement.kind is Kind.IGNORED and statement.command == "ROLLBACK")
         if self._status == b"E" and not ends:
             raise QueryError(_TRANSACTION_ABORTED, "current transaction is aborted, commands ignored until end of transaction block")

@@ -30,12 +30,17 @@ class RowStream:
         self, pages: AsyncIterator[list[tuple[object, ...]]], columns: Sequence[Column], formats: Sequence[int], limits: ResultLimits
     ) -> None:
         self._pages = pages
-        self._encoders = [encoder(column.oid, code) for column, code in zip(columns, formats, strict=True)]
+        self._columns = columns
         self._limits = limits
+        self.encode_as(formats)
         self._waiting: list[tuple[object, ...]] = []
         self._bytes = 0
         self.rows = 0
         self.is_exhausted = False
+
+    def encode_as(self, formats: Sequence[int]) -> None:
+        """Send rows from here on in these formats."""
+        self._encoders = [encoder(column.oid, code) for column, code in zip(self._columns, formats, strict=True)]
 
     async def take(self, rows_max: int) -> bytes:
         """Return the messages of the next rows, at most `rows_max` and at most a page; empty once there are no more.

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from perdure.codec.pgwire.backend import Column
 from perdure.codec.pgwire.values import Oid
+from perdure.query.wire import REPEATED
 
 _OIDS: Final = {
     "bool": Oid.BOOL,
@@ -49,7 +50,7 @@ def _oid(arrow_type: str) -> Oid:
 
 def columns_of(schema: Any) -> list[Column]:
     """Return the columns of a result; what PostgreSQL has no type for is text."""
-    return [Column(field.name, Oid.CHAR if _is_char(field) else _oid(str(field.type))) for field in schema]
+    return [Column(field.name.partition(REPEATED)[0], Oid.CHAR if _is_char(field) else _oid(str(field.type))) for field in schema]
 
 
 def _is_char(field: Any) -> bool:

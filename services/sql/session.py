@@ -16,31 +16,17 @@ from perdure.codec.pgwire.values import InvalidParameter, Oid, Parameter, decode
 from perdure.query.engine import Queries
 from perdure.query.errors import INTERNAL, QUERY_CANCELED, QueryError
 from services.sql.copying import parse_copy
+from services.sql.cursors import parse_close, parse_declare, parse_fetch
 from services.sql.execution import Executor, Outcome
 from services.sql.metrics import SqlMetrics
 from services.sql.portal import CopyStream, ResultLimits, RowStream, spread
-from services.sql.statements import Kind, Statement, parse, split
+from services.sql.portals import NO_CURSOR, Portal, Portals, Prepared
+from services.sql.statements import Kind, Statement, parse, split, with_intervals
 
 _ROWS_AT_A_TIME: Final = 1_000
 _MANY_STATEMENTS: Final = "cannot insert multiple commands into a prepared statement"
 
 Send = Callable[[bytes], Awaitable[None]]
-
-
-class _Prepared:
-    def __init__(self, statement: Statement, oids: Sequence[int]) -> None:
-        self.statement = statement
-        self.oids = oids
-        self.described: Sequence[Column] | None = None
-
-
-class _Portal:
-    def __init__(self, prepared: _Prepared, parameters: Sequence[Parameter], formats: Sequence[int]) -> None:
-        self.prepared = prepared
-        self.parameters = parameters
-        self.formats = formats
-        self.outcome: Outcome | None = None
-        self.stream: RowStream | None = None
 
 
 class SessionLimits(msgspec.Struct, frozen=True):
@@ -65,8 +51,8 @@ class Session:
         self._send = send
         self._log = log
         self._metrics = metrics
-        self._prepared: dict[str, _Prepared] = {}
-        self._portals: dict[str, _Portal] = {}
+        self._prepared: dict[str, Prepared] = {}
+        self._portals = Portals()
         self._is_skipping = False
         self._deadline: asyncio.Timeout | None = None
         self._is_cut = False
@@ -79,23 +65,26 @@ class Session:
 
     def close(self) -> None:
         """End whatever still runs; the client is gone."""
-        self._close_portals()
+        self._portals.close_all()
 
     async def receive(self, message: fe.FrontendMessage) -> None:
         """Do what a message asks, and answer it."""
         if isinstance(message, fe.Sync):
             self._is_skipping = False
-            if self._executor.transaction_status == b"I":
-                self._close_portals()
-            await self._send(backend.ready_for_query(self._executor.transaction_status))
+            await self._send_ready()
         elif self._is_skipping:
             pass  # until the client has seen the error and says so
         elif isinstance(message, fe.Query):
             await self._counted(self._simple_query(message.sql))
-            await self._send(backend.ready_for_query(self._executor.transaction_status))
+            await self._send_ready()
         else:
             attempt = self._counted if isinstance(message, fe.Execute) else self._attempt
             self._is_skipping = not await attempt(self._extended(message))
+
+    async def _send_ready(self) -> None:
+        if self._executor.transaction_status == b"I":
+            self._portals.close_all(but_held=True)
+        await self._send(backend.ready_for_query(self._executor.transaction_status))
 
     async def _counted(self, work: Awaitable[None]) -> bool:
         started_at_s = time.monotonic()
@@ -108,7 +97,7 @@ class Session:
         error: QueryError
         self._is_cut = False
         try:
-            async with asyncio.timeout(self._limits.query_timeout_ms / 1_000) as self._deadline:
+            async with asyncio.timeout(self._timeout_ms / 1_000) as self._deadline:
                 await work
         except QueryError as caught:
             error = caught
@@ -125,9 +114,14 @@ class Session:
         finally:
             self._deadline = None
         self._executor.fail()
-        self._close_portals()
+        self._portals.close_all(but_held=True)
         await self._send(backend.error_response("ERROR", error.sqlstate, error.message))
         return False
+
+    @property
+    def _timeout_ms(self) -> int:
+        wanted_ms = self._executor.settings.statement_timeout_ms
+        return min(wanted_ms or self._limits.query_timeout_ms, self._limits.query_timeout_ms)
 
     # ---- simple protocol
 
@@ -136,34 +130,54 @@ class Session:
         if not statements:
             await self._send(backend.EMPTY_QUERY_RESPONSE)
         for statement in statements:
-            if statement.kind is Kind.COPY:
-                await self._copy(statement, ())
-                continue
-            outcome = await self._run(statement, ())
-            if outcome.columns is None or outcome.pages is None:
-                await self._send(backend.command_complete(outcome.tag))
-                continue
-            formats = [0] * len(outcome.columns)
-            try:
-                await self._send(backend.row_description(outcome.columns, formats))
-                stream = RowStream(outcome.pages, outcome.columns, formats, self._limits.result)
-                await self._send_rows(stream, 0)
-            finally:
-                outcome.close()
-            await self._send(backend.command_complete(_tag(outcome, stream.rows)))
+            match statement.kind:
+                case Kind.COPY:
+                    await self._copy(statement, ())
+                case Kind.FETCH:
+                    await self._fetch(statement, (), is_described=False)
+                case _:
+                    await self._simple_statement(statement)
+
+    async def _simple_statement(self, statement: Statement) -> None:
+        outcome = await self._run(statement, ())
+        if outcome.columns is None or outcome.pages is None:
+            await self._send(backend.command_complete(outcome.tag))
+            return
+        formats = [0] * len(outcome.columns)
+        try:
+            await self._send(backend.row_description(outcome.columns, formats))
+            stream = RowStream(outcome.pages, outcome.columns, formats, self._limits.result)
+            await self._send_rows(stream, 0)
+        finally:
+            outcome.close()
+        await self._send(backend.command_complete(_tag(outcome, stream.rows)))
 
     async def _run(self, statement: Statement, parameters: Sequence[Parameter]) -> Outcome:
-        if statement.kind is Kind.DEALLOCATE:
-            self._deallocate(statement)
-        return await self._executor.run(statement, parameters)
+        match statement.kind:
+            case Kind.DECLARE:
+                return await self._declare(statement, parameters)
+            case Kind.CLOSE:
+                return self._close_cursor(parse_close(statement.sql))
+            case Kind.DEALLOCATE:
+                self._deallocate(statement)
+            case Kind.DISCARD if "all" in statement.words:
+                self._prepared.clear()
+                self._portals.close_all()
+            case _:
+                pass
+        application = self._executor.settings.application_name
+        outcome = await self._executor.run(statement, parameters)
+        if self._executor.settings.application_name != application:
+            await self._send(backend.parameter_status("application_name", self._executor.settings.application_name))
+        return outcome
 
-    async def _send_rows(self, stream: RowStream, rows_max: int) -> None:
+    async def _send_rows(self, stream: RowStream, rows_max: int, *, is_skipped: bool = False) -> None:
         sent_before = stream.rows
         while not stream.is_exhausted:
             room = rows_max - (stream.rows - sent_before) if rows_max else _ROWS_AT_A_TIME
             if room == 0:
                 return
-            if encoded := await stream.take(min(room, _ROWS_AT_A_TIME)):
+            if (encoded := await stream.take(min(room, _ROWS_AT_A_TIME))) and not is_skipped:
                 await self._send(encoded)
 
     async def _copy(self, statement: Statement, parameters: Sequence[Parameter]) -> None:
@@ -200,14 +214,14 @@ class Session:
             case fe.DescribeStatement(name):
                 await self._describe_statement(self._prepared_of(name))
             case fe.DescribePortal(name):
-                await self._describe_portal(self._portal_of(name))
+                await self._describe_portal(self._portals[name])
             case fe.Execute(name, rows_max):
-                await self._execute(self._portal_of(name), rows_max)
+                await self._execute(self._portals[name], rows_max)
             case fe.CloseStatement(name):
                 self._prepared.pop(name, None)
                 await self._send(backend.CLOSE_COMPLETE)
             case fe.ClosePortal(name):
-                self._close_portal(name)
+                self._portals.close(name)
                 await self._send(backend.CLOSE_COMPLETE)
             case fe.Flush():
                 pass
@@ -223,12 +237,12 @@ class Session:
         statement = parts[0] if parts else parse("")
         oids = list(message.parameter_oids) + [0] * (statement.parameter_count - len(message.parameter_oids))
         oids = [oid or statement.parameter_casts.get(number, Oid.TEXT) for number, oid in enumerate(oids, 1)]
-        self._prepared[message.statement] = _Prepared(statement, oids)
+        intervals = [number for number, oid in enumerate(oids, 1) if oid == Oid.INTERVAL]
+        statement = msgspec.structs.replace(statement, sql=with_intervals(statement.sql, intervals))
+        self._prepared[message.statement] = Prepared(statement, oids)
 
     def _bind(self, message: fe.Bind) -> None:
         prepared = self._prepared_of(message.statement)
-        if message.portal and message.portal in self._portals:
-            raise QueryError("42P03", f'portal "{message.portal}" already exists')
         if len(message.parameters) != len(prepared.oids):
             raise QueryError("08P01", f"{len(message.parameters)} parameters for a statement that has {len(prepared.oids)}")
         codes = spread(message.parameter_formats, len(message.parameters))
@@ -236,38 +250,29 @@ class Session:
             values = [decode_parameter(*given) for given in zip(message.parameters, prepared.oids, codes, strict=True)]
         except InvalidParameter as error:
             raise QueryError("22P02", str(error)) from None
-        self._close_portal(message.portal)
-        self._portals[message.portal] = _Portal(prepared, values, message.result_formats)
+        self._portals.add(message.portal, Portal(prepared, values, message.result_formats))
 
-    def _close_portals(self) -> None:
-        for name in list(self._portals):
-            self._close_portal(name)
-
-    def _close_portal(self, name: str) -> None:
-        portal = self._portals.pop(name, None)
-        if portal is not None and portal.outcome is not None:
-            portal.outcome.close()
-
-    def _prepared_of(self, name: str) -> _Prepared:
+    def _prepared_of(self, name: str) -> Prepared:
         prepared = self._prepared.get(name)
         if prepared is None:
             raise QueryError("26000", f'prepared statement "{name}" does not exist')
         return prepared
 
-    def _portal_of(self, name: str) -> _Portal:
-        portal = self._portals.get(name)
-        if portal is None:
-            raise QueryError("34000", f'portal "{name}" does not exist')
-        return portal
-
-    async def _describe_statement(self, prepared: _Prepared) -> None:
+    async def _describe_statement(self, prepared: Prepared) -> None:
         await self._send(backend.parameter_description(prepared.oids))
+        if prepared.statement.kind is Kind.FETCH:
+            await self._send_columns(await self._fetched_columns(prepared.statement), ())
+            return
         prepared.described = await self._executor.describe(prepared.statement, None if prepared.oids else ())
         await self._send_columns(prepared.described, ())
 
-    async def _describe_portal(self, portal: _Portal) -> None:
+    async def _describe_portal(self, portal: Portal) -> None:
         columns = portal.prepared.described
-        if columns is None:
+        if portal.prepared.statement.kind is Kind.FETCH:
+            columns = await self._fetched_columns(portal.prepared.statement)
+        elif portal.outcome is not None:
+            columns = portal.outcome.columns and portal.columns
+        elif columns is None:
             columns = await self._executor.describe(portal.prepared.statement, portal.parameters)
         await self._send_columns(columns, portal.formats)
 
@@ -277,29 +282,80 @@ class Session:
         else:
             await self._send(backend.row_description(columns, spread(formats, len(columns))))
 
-    async def _execute(self, portal: _Portal, rows_max: int) -> None:
+    async def _execute(self, portal: Portal, rows_max: int) -> None:
         statement = portal.prepared.statement
-        if statement.kind is Kind.EMPTY:
-            await self._send(backend.EMPTY_QUERY_RESPONSE)
-            return
-        if statement.kind is Kind.COPY:
-            await self._copy(statement, portal.parameters)
-            return
-        outcome = portal.outcome
-        if outcome is None:
-            outcome = portal.outcome = await self._run(statement, portal.parameters)
-            if outcome.columns is not None and outcome.pages is not None:
-                columns = portal.prepared.described or outcome.columns
-                portal.stream = RowStream(outcome.pages, columns, spread(portal.formats, len(columns)), self._limits.result)
-        if portal.stream is None:
-            await self._send(backend.command_complete(outcome.tag))
-            return
+        match statement.kind:
+            case Kind.EMPTY:
+                await self._send(backend.EMPTY_QUERY_RESPONSE)
+            case Kind.COPY:
+                await self._copy(statement, portal.parameters)
+            case Kind.FETCH:
+                await self._fetch(statement, portal.formats, is_described=True)
+            case Kind.QUERY | Kind.SHOW:
+                await self._execute_query(portal, rows_max)
+            case _:
+                outcome = await self._run(statement, portal.parameters)
+                await self._send(backend.command_complete(outcome.tag))
+
+    async def _execute_query(self, portal: Portal, rows_max: int) -> None:
+        outcome = await portal.start(self._executor, self._limits.result)
+        assert portal.stream is not None
         rows_before = portal.stream.rows
         await self._send_rows(portal.stream, rows_max)
         if portal.stream.is_exhausted:
             await self._send(backend.command_complete(_tag(outcome, portal.stream.rows - rows_before)))
         else:
+            portal.rest(self._limits.query_timeout_ms / 1_000)
             await self._send(backend.PORTAL_SUSPENDED)
+
+    # ---- cursors
+
+    async def _declare(self, statement: Statement, parameters: Sequence[Parameter]) -> Outcome:
+        self._executor.check(statement)
+        wanted = parse_declare(statement.sql)
+        if self._executor.transaction_status == b"I" and not wanted.is_held:
+            raise QueryError("25P01", "DECLARE CURSOR can only be used in transaction blocks: BEGIN first, or add WITH HOLD")
+        portal = Portal(Prepared(parse(wanted.sql), ()), parameters, [1] if wanted.is_binary else [], is_held=wanted.is_held)
+        await portal.start(self._executor, self._limits.result)
+        if portal.stream is None:
+            raise QueryError("42601", "a cursor takes a query that returns rows")
+        self._portals.add(wanted.name, portal)
+        portal.rest(self._limits.query_timeout_ms / 1_000)
+        return Outcome("DECLARE CURSOR")
+
+    async def _fetched_columns(self, statement: Statement) -> Sequence[Column] | None:
+        """Return the columns of what a FETCH reads; None where it only moves."""
+        wanted = parse_fetch(statement.sql)
+        portal = self._portals[wanted.name]
+        if portal.outcome is None:
+            await portal.start(self._executor, self._limits.result)
+        return None if wanted.is_move else portal.columns
+
+    async def _fetch(self, statement: Statement, formats: Sequence[int], *, is_described: bool) -> None:
+        self._executor.check(statement)
+        wanted = parse_fetch(statement.sql)
+        portal = self._portals[wanted.name]
+        await portal.start(self._executor, self._limits.result)
+        if portal.stream is None:
+            raise QueryError("24000", f'cursor "{wanted.name}" has no rows to fetch')
+        formats = spread(formats or portal.formats, len(portal.columns))
+        if not (wanted.is_move or is_described):
+            await self._send(backend.row_description(portal.columns, formats))
+        portal.stream.encode_as(formats)
+        rows_before = portal.stream.rows
+        if wanted.rows_max != 0:
+            await self._send_rows(portal.stream, wanted.rows_max or 0, is_skipped=wanted.is_move)
+        if not portal.stream.is_exhausted:
+            portal.rest(self._limits.query_timeout_ms / 1_000)
+        await self._send(backend.command_complete(f"{statement.command} {portal.stream.rows - rows_before}"))
+
+    def _close_cursor(self, name: str | None) -> Outcome:
+        if name is None:
+            self._portals.close_all()
+            return Outcome("CLOSE CURSOR ALL")
+        if not self._portals.close(name):
+            raise QueryError(NO_CURSOR, f'cursor "{name}" does not exist')
+        return Outcome("CLOSE CURSOR")
 
 
 def _tag(outcome: Outcome, rows: int) -> str:

@@ -2,7 +2,7 @@
 
 import enum
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import cache
 from typing import Final
 
@@ -38,6 +38,7 @@ _CASTS: Final = {
     "timestamp": Oid.TIMESTAMP,
     "timestamptz": Oid.TIMESTAMPTZ,
     "date": Oid.DATE,
+    "interval": Oid.INTERVAL,
     "numeric": Oid.NUMERIC,
     "int4[]": Oid.INT4_ARRAY,
     "int[]": Oid.INT4_ARRAY,
@@ -62,9 +63,16 @@ class Kind(enum.Enum):
     ROLLBACK = "rollback"
     DEALLOCATE = "deallocate"
     COPY = "copy"
+    DECLARE = "declare"
+    FETCH = "fetch"
+    """Or MOVE."""
+    CLOSE = "close"
+    DISCARD = "discard"
     IGNORED = "ignored"
     """Changes only what this server does not have: accepted."""
     WRITE = "write"
+    UNSUPPORTED = "unsupported"
+    """It is no query, and writes nothing either."""
 
 
 # fmt: off
@@ -85,25 +93,13 @@ _WRITES: Final = (
     "reindex",
     "cluster",
     "lock",
-    "listen",
-    "notify",
-    "unlisten",
     "refresh",
-    "call",
-    "do",
-    "prepare",
-    "execute",
-    "declare",
-    "fetch",
-    "move",
-    "close",
-    "load",
     "reassign",
     "security",
     "import",
-    "use",
 )
 # fmt: on
+_UNSUPPORTED: Final = ("listen", "notify", "call", "do", "prepare", "execute", "load", "use")
 _KINDS: Final = {
     "show": Kind.SHOW,
     "set": Kind.SET,
@@ -116,10 +112,16 @@ _KINDS: Final = {
     "abort": Kind.ROLLBACK,
     "deallocate": Kind.DEALLOCATE,
     "copy": Kind.COPY,
-    "discard": Kind.IGNORED,
+    "declare": Kind.DECLARE,
+    "fetch": Kind.FETCH,
+    "move": Kind.FETCH,
+    "close": Kind.CLOSE,
+    "discard": Kind.DISCARD,
+    "unlisten": Kind.IGNORED,
     "savepoint": Kind.IGNORED,
     "release": Kind.IGNORED,
     **dict.fromkeys(_WRITES, Kind.WRITE),
+    **dict.fromkeys(_UNSUPPORTED, Kind.UNSUPPORTED),
 }
 _COMPARED: Final = re.compile(
     r"(?:(?P<left>\w+)\"?\s*(?:[<>!=]{1,2}|\bbetween\b)\s*|\b(?P<count>limit|offset)\s+)\$(?P<number>\d+)(?!\s*::|\d)", re.IGNORECASE
@@ -184,7 +186,7 @@ def _oids_of_columns() -> dict[str, Oid]:
     from perdure.query.table import ColumnType
 
     numbers = {ColumnType.U64: Oid.NUMERIC, ColumnType.U32: Oid.INT8}
-    oids = numbers | {ColumnType.BOOL: Oid.BOOL, ColumnType.TIMESTAMP: Oid.TIMESTAMPTZ}
+    oids = numbers | {ColumnType.BOOL: Oid.BOOL, ColumnType.TIMESTAMP: Oid.TIMESTAMPTZ, ColumnType.DURATION: Oid.INTERVAL}
     return {column.name: oids[column.type] for table in TABLES.values() for column in table.columns if column.type in oids}
 
 
@@ -198,6 +200,16 @@ def _types_where_they_stand(sql: str) -> dict[int, Oid]:
         oid = _oids_of_columns().get(found["left"].lower())
         types[int(found["number"])] = Oid.INT8_ARRAY if oid in {Oid.NUMERIC, Oid.INT8} else Oid.TEXT_ARRAY
     return types
+
+
+def with_intervals(sql: str, numbers: Collection[int]) -> str:
+    """Return a statement that tells the engine of some of its parameters that they are intervals: it takes them for something else."""
+
+    def told(token: re.Match[str]) -> str:
+        is_told = token["parameter"] and not token["cast"] and int(token["parameter"]) in numbers
+        return f"{token[0]}::interval" if is_told else token[0]
+
+    return _TOKEN.sub(told, sql) if numbers else sql
 
 
 def _kind(words: list[str]) -> Kind:

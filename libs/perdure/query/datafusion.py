@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, Final
 
+from perdure.codec.pgwire.values import Interval
 from perdure.query.batches import batches_of
 from perdure.query.json_functions import json_functions, uses_json, with_json_calls
 from perdure.query.plans import Place, wanted_of
@@ -28,9 +29,9 @@ _CATALOGUE: Final = "restate"
 _BATCH_ROWS: Final = 8_192
 _WORD: Final = re.compile(r"\w+")
 _UNSET: Final = {"bool": False, "int": 0, "float": 0.0}
+"""What a column of the catalogue has where its row says nothing; others are null."""
 _METADATA: Final = {"char": {"oid": "18"}}
 """Kinds that Arrow has no type for."""
-"""What a column of the catalogue has where its row says nothing; others are null."""
 
 
 def _constant(name: str, value: str) -> Any:
@@ -58,7 +59,12 @@ class _Recorder(_catalog.SchemaProvider):
 
 
 def _numbered(parameters: Sequence[object]) -> dict[str, object]:
-    return {str(number): value for number, value in enumerate(parameters, 1)}
+    return {str(number): _interval(value) if isinstance(value, Interval) else value for number, value in enumerate(parameters, 1)}
+
+
+def _interval(value: Interval) -> Any:
+    """Return a span as the engine takes it: with its days among the hours, as durations of columns have theirs."""
+    return pa.scalar(pa.MonthDayNano([value.months, 0, value.microseconds * 1_000]), pa.month_day_nano_interval())
 
 
 class Plan:

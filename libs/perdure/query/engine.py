@@ -30,7 +30,13 @@ AS_ENGINE: Final = Dialect()
 T = TypeVar("T")
 
 
-def _nothing() -> None:
+class Close(Protocol):
+    """Ends a statement; who still reads it gets the error."""
+
+    def __call__(self, error: errors.QueryError | None = None, /) -> None: ...
+
+
+def _nothing(_error: errors.QueryError | None = None) -> None:
     pass
 
 
@@ -40,7 +46,7 @@ class Result:
     Whoever does not read all batches must close it.
     """
 
-    def __init__(self, schema: Any, batches: AsyncIterator[Any], close: Callable[[], None] = _nothing) -> None:
+    def __init__(self, schema: Any, batches: AsyncIterator[Any], close: Close = _nothing) -> None:
         self.schema = schema
         self.batches = batches
         self.close = close

@@ -10,13 +10,11 @@ from typing import Final
 import msgspec
 
 from perdure.bus.messages import LiveInvocation
+from perdure.codec.pgwire.values import Interval, Parameter, Scalar
 from perdure.store.fdb.options import FdbOptions
 
 LENGTH: Final = struct.Struct(">I")
 _INTEGER_MAX: Final = (1 << 63) - 1
-
-Scalar = bool | int | float | str | bytes | datetime.datetime | datetime.date | decimal.Decimal | None
-Parameter = Scalar | list[Scalar]
 
 
 class Form(enum.IntEnum):
@@ -53,6 +51,8 @@ class WireParameter(msgspec.Struct, frozen=True, array_like=True):
 
 PUBLIC: Final = "public"
 SEED_ERA: Final = "v0_8"
+REPEATED: Final = "?again?"
+"""Ends, with a number behind it, the name of a column that a result has twice: the engine insists on different names."""
 SCHEMA_NAMES: Final = frozenset({PUBLIC, SEED_ERA})
 """Schemas that statements may name; one without a schema means `public`."""
 
@@ -165,6 +165,8 @@ def _to_wire(value: Parameter) -> WireParameter:
             return WireParameter(value.isoformat(), "date")
         case decimal.Decimal():
             return WireParameter(str(value), "decimal")
+        case Interval(months, microseconds):
+            return WireParameter(f"{months},{microseconds}", "interval")
         case int() if abs(value) > _INTEGER_MAX:
             return WireParameter(str(value), "decimal")
         case _:
@@ -181,5 +183,7 @@ def _of_wire(parameter: WireParameter) -> Scalar:
             return datetime.date.fromisoformat(text)
         case WireParameter(str(text), "decimal"):
             return decimal.Decimal(text)
+        case WireParameter(str(text), "interval"):
+            return Interval(*map(int, text.split(",")))
         case _:
             return parameter.value

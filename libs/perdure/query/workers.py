@@ -40,8 +40,8 @@ from perdure.query.wire import (
 
 RUNNING_MAX: Final = 4
 """Statements at a time; others wait."""
-IDLE_MAX: Final = 2
 IDLE_S_MAX: Final = 60.0
+"""How long a worker is kept that has nothing to do: starting one takes half a second of a processor."""
 READ_AHEAD_BYTES_MAX: Final = 4 * MIB
 """What is taken from a worker before anybody wants it: a short result frees its worker however slow the client is."""
 
@@ -276,7 +276,7 @@ class QueryWorkers:
 
     def _release(self, worker: Worker, is_reusable: bool) -> None:
         self._slots.release()
-        if not is_reusable or self._is_closed or len(self._idle) >= IDLE_MAX:
+        if not is_reusable or self._is_closed:
             self._end(worker)
             return
         self._idle.append(worker)

@@ -12,7 +12,7 @@ from psycopg.adapt import Transformer
 from psycopg.pq import Format
 
 from perdure.codec.pgwire import backend
-from perdure.codec.pgwire.values import InvalidParameter, Oid, decode_parameter, encoder
+from perdure.codec.pgwire.values import Interval, InvalidParameter, Oid, decode_parameter, encoder
 
 moments = st.datetimes(datetime.datetime(1900, 1, 1), datetime.datetime(2200, 1, 1))
 BY_OID = {
@@ -122,3 +122,27 @@ def test_fixed_messages_are_those_of_the_protocol() -> None:
     assert backend.parameter_description([25, 20]) == bytes.fromhex("74 0000000e 0002 00000019 00000014")
     assert backend.negotiate_protocol_version(0, ["_pq_.a"]) == b"v\0\0\0\x13\0\0\0\0\0\0\0\x01_pq_.a\0"
     assert backend.parameter_status("a", "b") == b"S\0\0\0\x08a\0b\0"
+
+
+@pytest.mark.parametrize(
+    ("text", "months", "seconds"),
+    [
+        ("1 day", 0, 86_400),
+        ("-1 days +02:03:04.5", 0, -86_400 + 7_384.5),
+        ("0 years 2 mons 1 days 3 hours 0 mins 0.25 secs", 2, 86_400 + 10_800.25),
+        ("36:00:00", 0, 129_600),
+        ("-00:00:01", 0, -1),
+        ("1 day, 0:00:01", 0, 86_401),
+        ("2weeks 5ms", 0, 14 * 86_400 + 0.005),
+    ],
+)
+def test_intervals_are_read(text: str, months: int, seconds: float) -> None:
+    assert decode_parameter(text.encode(), Oid.INTERVAL, 0) == Interval(months, round(seconds * 1_000_000))
+    raw = struct.pack(">qii", 7, 2, 1)
+    assert decode_parameter(raw, Oid.INTERVAL, 1) == Interval(1, 2 * 86_400_000_000 + 7)
+
+
+@pytest.mark.parametrize("text", ["1", "1 parsec", "soon", "1 day ago"])
+def test_what_is_no_interval_is_refused(text: str) -> None:
+    with pytest.raises(InvalidParameter):
+        decode_parameter(text.encode(), Oid.INTERVAL, 0)

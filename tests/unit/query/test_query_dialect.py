@@ -43,6 +43,10 @@ def test_a_statement_that_the_engine_understands_is_left_alone(sql: str) -> None
         ("SELECT * FROM pg_class c, pg_type", "SELECT * FROM pg_catalog.pg_class c, pg_catalog.pg_type"),
         ("SELECT current_user", 'SELECT "current_user"()'),
         ("SELECT 1, 1", 'SELECT 1, 1 AS "?column?3"'),
+        ("SELECT db.oid,db.* FROM t db", 'SELECT db.oid AS "oid?again?3", db.* FROM t db'),
+        ('SELECT *, "Id", f(id), x.id FROM x', 'SELECT *, "Id" AS "Id?again?3", f(id), x.id AS "id?again?10" FROM x'),
+        ("SELECT a.id, b.*, 2 * a.n FROM a, b", "SELECT a.id, b.*, 2 * a.n FROM a, b"),
+        ('SELECT $1::"pg_catalog"."text", CAST(x AS pg_catalog.text)', "SELECT $1::text, x::text"),
         ("SELECT a LIKE 'x/_' || b ESCAPE '/'", r"SELECT a LIKE replace( 'x/_' || b, '/', '\')"),
         (
             "SELECT ARRAY(SELECT rolname FROM pg_roles ORDER BY 1)",

@@ -146,6 +146,103 @@ def test_a_failed_transaction_waits_for_its_end(tmp_path: Path) -> None:
     assert (state(given[4][1]), given[6][1]) == ("25P02", b"ROLLBACK\0")
 
 
+def rows(given: list[tuple[str, bytes]]) -> list[str]:
+    """The only column of all rows, as text."""
+    return [content[6:].decode() for kind, content in given if kind == "D"]
+
+
+def tags(given: list[tuple[str, bytes]]) -> list[str]:
+    return [content[:-1].decode() for kind, content in given if kind == "C"]
+
+
+def queries(*texts: str) -> list[fe.FrontendMessage]:
+    return [fe.Query(text) for text in texts]
+
+
+DECLARE = 'DECLARE "C" NO SCROLL CURSOR FOR VALUES (1), (2), (3), (4), (5), (6)'
+
+
+def test_a_cursor_is_fetched_in_portions_and_moved_over_rows(tmp_path: Path) -> None:
+    fetches = ('FETCH "C"', 'move 1 in "C"', 'FETCH FORWARD 2 FROM "C"', 'FETCH 0 "C"', 'fetch all from "C"', 'FETCH NEXT FROM "C"')
+    given = answers(tmp_path, *queries("begin", DECLARE, *fetches, 'close "C"', "commit"))
+    assert rows(given) == ["1", "3", "4", "5", "6"]
+    ends = ["FETCH 1", "MOVE 1", "FETCH 2", "FETCH 0", "FETCH 2", "FETCH 0", "CLOSE CURSOR", "COMMIT"]
+    assert tags(given) == ["BEGIN", "DECLARE CURSOR", *ends]
+
+
+def test_a_cursor_is_a_portal_and_a_portal_a_cursor(tmp_path: Path) -> None:
+    declared = answers(tmp_path, *queries("begin", DECLARE), fe.DescribePortal("C"), fe.Execute("C", 2), fe.Sync())
+    assert kinds(declared) == "CZCZTDDsZ"
+    bound = (fe.Query("begin"), parse("values (1), (2), (3)", "s"), bind(statement="s", portal="p"))
+    fetched = answers(
+        tmp_path, *bound, parse("move 1 in p"), bind(), fe.Execute("", 0), parse("fetch p"), fe.DescribeStatement(""), fe.Sync()
+    )
+    assert kinds(fetched) == "CZ1212C1tTZ"
+    by_protocol = answers(tmp_path, *bound, parse("fetch 2 p"), bind(), fe.DescribePortal(""), fe.Execute("", 0), fe.Sync())
+    assert (kinds(by_protocol), rows(by_protocol)) == ("CZ1212TDDCZ", ["1", "2"])
+
+
+def test_a_cursor_ends_with_its_transaction_unless_it_is_held(tmp_path: Path) -> None:
+    held = DECLARE.replace("FOR", "WITH HOLD FOR").replace('"C"', "h")
+    given = answers(tmp_path, *queries("begin", DECLARE, held, "commit", "fetch h", 'fetch "C"', "fetch h", "close all", "fetch h"))
+    assert kinds(given) == "CZCZCZCZTDCZEZTDCZCZEZ"
+    assert rows(given) == ["1", "2"]
+
+
+def test_a_cursor_has_its_parameters_and_its_form(tmp_path: Path) -> None:
+    declare = parse("declare c binary cursor for select $1::int8 as n, 'x' as t")
+    given = answers(
+        tmp_path,
+        fe.Query("begin"),
+        declare,
+        bind(b"7"),
+        fe.Execute("", 0),
+        fe.Sync(),
+        fe.Query("fetch c"),
+        parse("fetch c"),
+        bind(),
+        fe.Sync(),
+    )
+    assert kinds(given) == "CZ12CZTDCZ12Z"
+    assert given[7][1] == bytes.fromhex("0002 00000008 0000000000000007 00000001") + b"x"
+
+
+@pytest.mark.parametrize(
+    ("texts", "sqlstate"),
+    [
+        ([DECLARE], "25P01"),
+        (["begin", DECLARE, DECLARE], "42P03"),
+        (["begin", "declare c cursor for begin"], "42601"),
+        (["begin", "declare c cursor for select nope"], "42703"),
+        (["begin", "declare c cursor for delete from state"], "25006"),
+        (["begin", DECLARE, 'fetch prior from "C"'], "0A000"),
+        (["fetch c"], "34000"),
+        (["close c"], "34000"),
+        (["fetch"], "42601"),
+        (["listen c"], "0A000"),
+    ],
+)
+def test_misuse_of_cursors_has_its_state(texts: list[str], sqlstate: str, tmp_path: Path) -> None:
+    given = answers(tmp_path, *queries(*texts))
+    assert kinds(given).endswith("EZ")
+    assert state(given[-2][1]) == sqlstate
+
+
+def test_discarding_all_leaves_nothing_of_a_session(tmp_path: Path) -> None:
+    before = queries("set application_name to a", "declare c cursor with hold for select 1")
+    given = answers(
+        tmp_path, *before, parse("select 1", "s"), fe.Sync(), *queries("discard all", "fetch c"), bind(statement="s"), fe.Sync()
+    )
+    assert kinds(given) == "SCZCZ1ZSCZEZEZ"
+    assert (given[0][1], given[7][1]) == (b"application_name\0a\0", b"application_name\0\0")
+
+
+def test_a_statement_is_cut_when_its_client_wants_it_so(tmp_path: Path) -> None:
+    given = answers(tmp_path, *queries("set statement_timeout = '1ms'", "select count(*) from generate_series(1, 100000000)", "reset all"))
+    assert kinds(given) == "CZEZCZ"
+    assert state(given[2][1]) == "57014"
+
+
 def test_the_process_starts_without_the_engine() -> None:
     check = "import sys, services.sql.app; print(sorted({'pyarrow', 'datafusion'} & set(sys.modules)))"
     finished = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True, env={"PYTHONPATH": "libs:."})

@@ -5,7 +5,7 @@ import pytest
 from perdure.codec.pgwire.values import Oid
 from perdure.query.errors import QueryError
 from services.sql.settings import Settings
-from services.sql.statements import Kind, parse, split
+from services.sql.statements import Kind, parse, split, with_intervals
 
 
 @pytest.mark.parametrize(
@@ -47,6 +47,11 @@ def test_statements_end_at_semicolons_that_are_not_quoted(text: str, parts: list
         ("end", Kind.COMMIT),
         ("abort", Kind.ROLLBACK),
         ("rollback to savepoint a", Kind.IGNORED),
+        ("UNLISTEN *", Kind.IGNORED),
+        ("DISCARD ALL", Kind.DISCARD),
+        ("move forward all in c", Kind.FETCH),
+        ("listen a", Kind.UNSUPPORTED),
+        ("prepare p as select 1", Kind.UNSUPPORTED),
         ("deallocate all", Kind.DEALLOCATE),
         ("Delete from state", Kind.WRITE),
         ("copy t to stdout", Kind.COPY),
@@ -74,12 +79,59 @@ def show(of: Settings, text: str) -> str:
 
 @pytest.mark.parametrize(
     "text",
-    ["SET application_name = 'b'", "set application_name to b", "SET SESSION application_name TO 'b';", "set local application_name='b'"],
+    ["SET application_name = 'b'", "set application_name to b", "SET SESSION application_name TO 'b';"],
 )
 def test_a_setting_is_what_was_set(text: str) -> None:
     changed = settings()
     changed.set(parse(text))
     assert show(changed, "show application_name") == "b"
+
+
+@pytest.mark.parametrize(
+    "text", ["reset application_name", "RESET ALL", "set application_name to default", "SET application_name = DEFAULT"]
+)
+def test_a_setting_goes_back_to_what_the_client_connected_with(text: str) -> None:
+    changed = settings()
+    changed.set(parse("set application_name to b"))
+    changed.set(parse(text))
+    assert show(changed, "show application_name") == "a"
+
+
+def test_a_local_setting_ends_with_its_transaction_and_others_with_one_that_is_undone() -> None:
+    changed = settings()
+    changed.set(parse("set local search_path to v0_8"))
+    assert changed.schema == "public"  # there is no transaction
+    changed.begin()
+    changed.set(parse("set local search_path to v0_8"))
+    changed.set(parse("set application_name to b"))
+    assert (changed.schema, show(changed, "show application_name")) == ("v0_8", "b")
+    changed.end(is_undone=False)
+    assert (changed.schema, show(changed, "show application_name")) == ("public", "b")
+    changed.begin()
+    changed.set(parse("set search_path to v0_8"))
+    changed.end(is_undone=True)
+    assert changed.schema == "public"
+
+
+@pytest.mark.parametrize(("text", "limit_ms"), [("0", 0), ("250", 250), ("'30s'", 30_000), ("'5 min'", 300_000), ("1h", 3_600_000)])
+def test_a_client_limits_the_time_of_its_statements(text: str, limit_ms: int) -> None:
+    changed = settings()
+    changed.set(parse(f"SET statement_timeout = {text}"))
+    assert changed.statement_timeout_ms == limit_ms
+
+
+def test_a_timeout_that_is_none_is_refused() -> None:
+    changed = settings()
+    with pytest.raises(QueryError, match="statement_timeout"):
+        changed.set(parse("SET statement_timeout = soon"))
+    assert changed.statement_timeout_ms == 0
+    with pytest.raises(QueryError, match="statement_timeout"):
+        Settings({"options": "-c statement_timeout=soon"})
+
+
+def test_parameters_that_are_intervals_say_so_to_the_engine() -> None:
+    sql = "SELECT now() - $1, '$1', $2::interval, $12, $1 :: text"
+    assert with_intervals(sql, [1, 2]) == "SELECT now() - $1::interval, '$1', $2::interval, $12, $1 :: text"
 
 
 @pytest.mark.parametrize("text", ["SET TIME ZONE 'Asia/Tokyo'", "set timezone to 'Asia/Tokyo'", "reset all", "set transaction read write"])

@@ -11,7 +11,7 @@ import math
 import re
 import struct
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 _POSTGRES_EPOCH: Final = datetime.datetime(2000, 1, 1, tzinfo=datetime.UTC)
 _POSTGRES_EPOCH_DATE: Final = datetime.date(2000, 1, 1)
@@ -44,6 +44,13 @@ class Oid(enum.IntEnum):
     TIMESTAMPTZ = 1184
     INTERVAL = 1186
     NUMERIC = 1700
+
+
+class Interval(NamedTuple):
+    """A span of time: months vary in length, days do not where no zone changes its clock."""
+
+    months: int
+    microseconds: int
 
 
 class InvalidParameter(ValueError):
@@ -194,7 +201,7 @@ def encoder(oid: Oid, format_code: int) -> Encoder:
     return (_BINARY if format_code else _TEXT).get(oid, _str)
 
 
-Scalar = bool | int | float | str | bytes | datetime.datetime | datetime.date | decimal.Decimal | None
+Scalar = bool | int | float | str | bytes | datetime.datetime | datetime.date | decimal.Decimal | Interval | None
 Parameter = Scalar | list[Scalar]
 
 
@@ -211,6 +218,40 @@ def _bytes_of_text(text: str) -> bytes:
     return bytes.fromhex(text.removeprefix("\\x"))
 
 
+_DAY: Final = 86_400_000_000
+_UNITS: Final = {"year": (12, 0), "mon": (1, 0), "month": (1, 0), "week": (0, 7 * _DAY), "day": (0, _DAY)} | {
+    **dict.fromkeys(("hour", "h"), (0, 3_600_000_000)),
+    **dict.fromkeys(("minute", "min", "m"), (0, 60_000_000)),
+    **dict.fromkeys(("second", "sec", "s"), (0, 1_000_000)),
+    **dict.fromkeys(("millisecond", "msec", "ms"), (0, 1_000)),
+    **dict.fromkeys(("microsecond", "usec", "us"), (0, 1)),
+}
+"""unit -> months and microseconds"""
+_SPAN: Final = re.compile(
+    r"\s*(?:(?P<sign>[-+]?)(?P<h>\d+):(?P<m>\d\d)(?::(?P<s>\d\d(?:\.\d+)?))?|(?P<count>[-+]?\d+(?:\.\d+)?)\s*(?P<unit>[a-z]+)),?"
+)
+
+
+def _interval_of_text(text: str) -> Interval:
+    months, microseconds, at = 0, 0, 0
+    text = text.lower().strip()
+    while at < len(text):
+        found = _SPAN.match(text, at)
+        if found is None:
+            raise ValueError(text)
+        at = found.end()
+        if found["h"]:
+            seconds = int(found["h"]) * 3_600 + int(found["m"]) * 60 + float(found["s"] or 0)
+            microseconds += round(seconds * 1_000_000) * (-1 if found["sign"] == "-" else 1)
+            continue
+        unit = _UNITS.get(found["unit"]) or _UNITS.get(found["unit"].removesuffix("s"))
+        if unit is None:
+            raise ValueError(text)
+        months += round(float(found["count"]) * unit[0])
+        microseconds += round(float(found["count"]) * unit[1])
+    return Interval(months, microseconds)
+
+
 _FROM_TEXT: Final[dict[int, Callable[[str], Scalar]]] = {
     Oid.BOOL: _bool_of_text,
     Oid.BYTEA: _bytes_of_text,
@@ -223,7 +264,13 @@ _FROM_TEXT: Final[dict[int, Callable[[str], Scalar]]] = {
     Oid.DATE: datetime.date.fromisoformat,
     Oid.TIMESTAMP: datetime.datetime.fromisoformat,
     Oid.TIMESTAMPTZ: datetime.datetime.fromisoformat,
+    Oid.INTERVAL: _interval_of_text,
 }
+
+
+def _interval_of_binary(raw: bytes) -> Interval:
+    microseconds, days, months = struct.unpack(">qii", raw)
+    return Interval(months, days * _DAY + microseconds)
 
 
 def _timestamp_of_binary(raw: bytes) -> datetime.datetime:
@@ -252,6 +299,7 @@ _FROM_BINARY: Final[dict[int, Callable[[bytes], Scalar]]] = {
     Oid.DATE: lambda raw: _POSTGRES_EPOCH_DATE + datetime.timedelta(days=struct.unpack(">i", raw)[0]),
     Oid.TIMESTAMP: _timestamp_of_binary,
     Oid.TIMESTAMPTZ: _timestamp_of_binary,
+    Oid.INTERVAL: _interval_of_binary,
 }
 
 

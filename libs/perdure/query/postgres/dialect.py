@@ -12,6 +12,7 @@ import msgspec
 from perdure.query.postgres.catalogue import CATALOGUE_TABLES, EMPTY_TABLES
 from perdure.query.postgres.functions import BY_ARITY, FUNCTIONS
 from perdure.query.tokens import NO_OPERANDS, Group, Node, Token, nested, take_operand, text_of
+from perdure.query.wire import REPEATED
 
 _WORD_KINDS: Final = frozenset({"word", "name"})
 _FUNCTION_SCHEMAS: Final = frozenset({"pg_catalog", "information_schema"})
@@ -176,7 +177,7 @@ def _cast(nodes: list[Node], at: int, out: list[Node]) -> int:
     if not isinstance(last, Token) or last.kind not in _WORD_KINDS:
         out.append(nodes[at])
         return 1
-    name, type_text = last.lower, last.text
+    name, type_text = last.lower, last.lower if last.kind == "name" else last.text
     end = at + 1 + length
     while end < len(nodes) and _continues_type(name, nodes[end]):
         type_text += text_of([nodes[end]])
@@ -197,7 +198,10 @@ def _cast_called(content: list[Node]) -> str | None:
     """Return what stands for `CAST(x AS t)`; None where the engine knows `t`."""
     at = next((at for at, node in enumerate(content) if _is_word(node, "as")), len(content))
     named = content[-1] if content else None
-    if at == len(content) or not isinstance(named, Token) or named.lower not in _TYPES_AS.keys() | _NAMED_TYPES:
+    if at == len(content) or not isinstance(named, Token):
+        return None
+    is_qualified = at + 3 < len(content) and _is_text(content[-2], ".")
+    if named.lower not in _TYPES_AS.keys() | _NAMED_TYPES and not is_qualified:
         return None
     return _converted(text_of(content[:at]).strip(), named.lower, named.text, is_array=False)
 
@@ -325,6 +329,7 @@ def _with_distinct_names(nodes: list[Node]) -> list[Node]:
 
 
 def _distinct(items: list[Node]) -> Iterator[Node]:
+    stars = {"".join(text.split())[:-1] for text in text_of(items).split(",") if text.rstrip().endswith("*")}
     seen: set[str] = set()
     item: list[Node] = []
     for at, node in enumerate([*items, None]):
@@ -332,13 +337,27 @@ def _distinct(items: list[Node]) -> Iterator[Node]:
             item.append(node)
             continue
         text = text_of(item).strip()
-        if text in seen and "as" not in _words(item):
+        if _is_among(stars, item) and isinstance(item[-1], Token):
+            item.append(Token("atom", f' AS "{item[-1].lower}{REPEATED}{at}"'))
+        elif text in seen and "as" not in _words(item):
             item.append(Token("atom", f' AS "?column?{at}"'))
         seen.add(text)
         yield from item
         item = []
         if node is not None:
             yield node
+
+
+def _is_among(stars: set[str], item: list[Node]) -> bool:
+    """Whether an item is a column that `*` or `t.*` beside it returns as well; `stars` has what stands before each star."""
+    if not stars or len(item) not in {1, 3} or any(not isinstance(node, Token) for node in item) or not _is_name(item[-1]):
+        return False
+    qualifier = text_of(item[:-1]).strip()
+    return "" in stars or (qualifier in stars and qualifier != "")
+
+
+def _is_name(node: Node) -> bool:
+    return isinstance(node, Token) and node.kind in _WORD_KINDS and node.lower not in NO_OPERANDS
 
 
 def _reads_nothing(content: list[Node]) -> bool:

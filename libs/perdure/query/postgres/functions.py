@@ -4,6 +4,7 @@ Neither Arrow nor DataFusion tells types to a type checker: hence Any for their 
 """
 
 import importlib
+import re
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -17,7 +18,7 @@ BY_ARITY: Final = frozenset(
     {
         *("pg_get_expr", "pg_get_constraintdef", "pg_get_indexdef", "pg_get_viewdef", "pg_get_triggerdef", "pg_get_ruledef"),
         *("obj_description", "has_table_privilege", "has_schema_privilege", "has_column_privilege", "has_database_privilege"),
-        *("current_setting", "pg_size_pretty", "pg_get_partkeydef", "pg_get_function_arguments"),
+        *("current_setting", "pg_size_pretty", "pg_get_partkeydef", "pg_get_function_arguments", "has_any_column_privilege", "format"),
     }
 )
 """Functions that take different numbers of arguments: a call names its number, `pg_get_expr_2`."""
@@ -67,6 +68,24 @@ def _quoted(name: str | None) -> str | None:
     return '"' + name.replace('"', '""') + '"'
 
 
+def _literal(value: str | None) -> str | None:
+    if value is None:
+        return None
+    quoted = "'" + value.replace("'", "''") + "'"
+    return " E" + quoted.replace("\\", "\\\\") if "\\" in value else quoted
+
+
+def _literal_or_null(value: str | None) -> str:
+    return _literal(value) or "NULL"
+
+
+def _formatted(pattern: str | None, *values: str | None) -> str | None:
+    """Fill `%s`, `%I` and `%L` of a pattern."""
+    left = iter(values)
+    forms: dict[str, Callable[[str | None], str | None]] = {"s": lambda value: value, "I": _quoted, "L": _literal_or_null}
+    return pattern and re.sub("%([sIL%])", lambda each: "%" if each[1] == "%" else forms[each[1]](next(left, None)) or "", pattern)
+
+
 _SETTINGS: Final = {"server_version": "14.0", "server_version_num": "140000", "search_path": "public", "timezone": "UTC", "jit": "off"}
 
 
@@ -108,7 +127,7 @@ def _subscripts(values: list[int] | None) -> list[int] | None:
 Function = tuple[tuple[str, ...], str, Callable[..., object]]
 """Types of its arguments, type of its result, and what it does with one row."""
 
-_PRIVILEGES: Final = ("has_table_privilege", "has_schema_privilege", "has_database_privilege")
+_PRIVILEGES: Final = ("has_table_privilege", "has_schema_privilege", "has_database_privilege", "has_any_column_privilege")
 
 FUNCTIONS: Final[dict[str, Function]] = {
     "format_type": ((_INT, _INT), _TEXT, _format_type),
@@ -152,6 +171,8 @@ FUNCTIONS: Final[dict[str, Function]] = {
     "pg_tablespace_location": ((_INT,), _TEXT, _null),
     "pg_size_pretty_1": ((_INT,), _TEXT, _size_text),
     "pg_backend_pid": ((), _INT, _always(0)),
+    "pg_advisory_unlock_all": ((), _TEXT, _always("")),
+    "pg_stat_get_numscans": ((_INT,), _INT, _always(0)),
     "pg_is_in_recovery": ((), _BOOL, _always(False)),
     "pg_my_temp_schema": ((), _INT, _always(0)),
     "obj_description_1": ((_INT,), _TEXT, _null),
@@ -163,6 +184,9 @@ FUNCTIONS: Final[dict[str, Function]] = {
     "set_config": ((_TEXT, _TEXT, _BOOL), _TEXT, _set_config),
     "current_schemas": ((_BOOL,), _TEXTS, _schemas),
     "quote_ident": ((_TEXT,), _TEXT, _quoted),
+    "quote_literal": ((_TEXT,), _TEXT, _literal),
+    "quote_nullable": ((_TEXT,), _TEXT, _literal_or_null),
+    **{f"format_{count}": ((_TEXT,) * count, _TEXT, _formatted) for count in range(1, 5)},
     "array_subscripts": ((_INTS,), _INTS, _subscripts),
     "_pg_expandarray": ((_INTS,), _FIELDS, _null),
     "current_user": ((), _TEXT, _always(USER)),
