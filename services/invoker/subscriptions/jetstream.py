@@ -21,7 +21,7 @@ from nats.aio.subscription import Subscription as NatsSubscription
 from nats.errors import Error as NatsError
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, RetentionPolicy, StreamInfo
 from nats.js.client import JetStreamContext
-from nats.js.errors import NotFoundError
+from nats.js.errors import APIError, NotFoundError, ServiceUnavailableError
 
 from perdure.base.limits import MIB
 from perdure.model.subscription import Subscription
@@ -243,9 +243,12 @@ class JetStreamSource:
         ca_file, cert_file = self._properties.get("tls_ca_file"), self._properties.get("tls_cert_file")
         if not (ca_file or cert_file):
             return None
-        context = ssl.create_default_context(cafile=ca_file or None)
-        if cert_file:
-            context.load_cert_chain(cert_file, self._properties.get("tls_key_file") or None)
+        try:
+            context = ssl.create_default_context(cafile=ca_file or None)
+            if cert_file:
+                context.load_cert_chain(cert_file, self._properties.get("tls_key_file") or None)
+        except OSError as error:
+            raise SourceFailed(f"the certificates for the NATS cluster '{self._subscription.cluster}' cannot be used: {error}") from None
         return context
 
     async def _context(self) -> JetStreamContext:
@@ -261,11 +264,19 @@ class JetStreamSource:
             raise self._failure(error) from None
 
     def _failure(self, error: Exception) -> SourceFailed:
-        what = "it was not found" if isinstance(error, NotFoundError) else str(error) or type(error).__name__
-        return SourceFailed(f"stream {self._stream} of the NATS cluster '{self._subscription.cluster}': {what}")
+        return SourceFailed(f"stream {self._stream} of the NATS cluster '{self._subscription.cluster}': {_reason_of(error)}")
 
     async def _note_error(self, error: Exception) -> None:
         log.debug("source_error", subscription=self._subscription.id, reason=str(error))
 
     async def _note_closed(self, *_: Any) -> None:
         self._arrived.put_nowait(SourceFailed(f"the connection to the NATS cluster '{self._subscription.cluster}' was lost"))
+
+
+def _reason_of(error: Exception) -> str:
+    if isinstance(error, NotFoundError):
+        return "it was not found"
+    description: str | None = error.description if isinstance(error, APIError) else None
+    if isinstance(error, ServiceUnavailableError) and not description:
+        return "nobody there answers for JetStream: start the server with it"
+    return description or str(error) or type(error).__name__

@@ -10,8 +10,10 @@ import pytest
 from nats.js.api import RetentionPolicy
 
 from perdure.model.subscription import Broker
+from services.invoker.subscriptions.jetstream import JetStreamSource
 from services.invoker.subscriptions.kafka import KafkaSource
 from services.invoker.subscriptions.source import Record, Source, SourceFailed
+from tests.contract.bus.nats_server import NatsServer
 from tests.contract.subscriptions.brokers import SUBSCRIPTION_ID, BrokerProcess, KafkaCluster, StreamServer, a_subscription
 
 MESSAGES = [(f"k{number % 7}", b"%d" % number) for number in range(700)]
@@ -119,6 +121,29 @@ def test_a_topic_that_is_not_there_is_told(broker: BrokerProcess) -> None:
             await begin(source)
 
     with_source(lambda: broker.source("missing"), test)
+
+
+def test_a_server_without_jetstream_is_told(tmp_path: Path) -> None:
+    server = NatsServer(tmp_path)
+    server.start()
+
+    async def test(source: Source) -> None:
+        with pytest.raises(SourceFailed, match="nobody there answers for JetStream"):
+            await begin(source)
+
+    try:
+        with_source(lambda: JetStreamSource(a_subscription(Broker.NATS, "ORDERS", {}), {"url": server.url}), test)
+    finally:
+        server.kill()
+
+
+def test_certificates_that_cannot_be_read_are_told(tmp_path: Path) -> None:
+    async def test(source: Source) -> None:
+        with pytest.raises(SourceFailed, match="the certificates for the NATS cluster 'mine' cannot be used"):
+            await begin(source)
+
+    properties = {"url": "nats://127.0.0.1:1", "tls_ca_file": str(tmp_path / "missing.pem")}
+    with_source(lambda: JetStreamSource(a_subscription(Broker.NATS, "ORDERS", {}), properties), test)
 
 
 def test_an_option_that_nobody_knows_is_told(broker: BrokerProcess) -> None:
