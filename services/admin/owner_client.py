@@ -57,7 +57,7 @@ class OwnerClient:
     def __init__(self, bus: Bus, subjects: Subjects, process_id: str, partitions: int) -> None:
         self._bus = bus
         self._subjects = subjects
-        self._reply_subject = subjects.replies(process_id)
+        self._reply_subject = subjects.replies("admin", process_id)
         self._partitions = partitions
         self._owners = Owners(partitions)
         self._news = asyncio.Event()

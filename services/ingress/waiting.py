@@ -76,7 +76,7 @@ class Waiting:
     ) -> None:
         self._bus = bus
         self._subjects = subjects
-        self._reply_subject = subjects.replies(process_id)
+        self._reply_subject = subjects.replies("ingress", process_id)
         self._partitions = partitions
         self._on_orphan_blob = on_orphan_blob
         self._loop = asyncio.get_running_loop()

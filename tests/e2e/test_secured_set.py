@@ -6,7 +6,7 @@ import re
 import ssl
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import grpc
@@ -64,6 +64,13 @@ def test_the_bus_refuses_nothing_that_processes_do(fleet: SecuredFleet, tag: str
     fleet.replace(member)
     fleet.replace(fleet.members["ingress"][0])
     fleet.replace(fleet.members["admin"][0])
+    (newcomer,) = fleet.start("invoker")
+    node = fleet.url_of("nodectl")
+    assert fleet.http.put(f"{node}/drain", params={"process": newcomer.process_id}).status_code == 200
+    fleet.stop(newcomer)
+    assert fleet.http.put(f"{node}/log-level", params={"level": "debug"}).status_code == 200
+    with sql_of(fleet) as connection:
+        assert connection.execute("SELECT count(*) FROM sys_invocation WHERE status = 'running'").fetchone() is not None
     assert fleet.result("/Greeter/greet", tag) == f"Hello {tag}"
     assert "iolation" not in fleet.nats_log.read_text()
     assert "bus_error" not in fleet.logs()
@@ -132,18 +139,10 @@ def bus_context(fleet: SecuredFleet, *, certificate: bool = True) -> ssl.SSLCont
     return context
 
 
-@pytest.mark.parametrize(
-    ("role", "subject"),
-    [
-        ("sql", "perdure.owner.x"),
-        ("sql", "perdure.schema"),
-        ("ingress", "perdure.schema"),
-        ("ingress", "perdure.replies.x"),
-        ("nodectl", "perdure.owner.x"),
-    ],
-)
-def test_a_process_that_was_taken_over_cannot_say_what_is_not_its_to_say(fleet: SecuredFleet, role: str, subject: str) -> None:
-    async def publish() -> str:
+def refusal_of(fleet: SecuredFleet, role: str, act: Callable[[nats.NATS], Awaitable[object]]) -> str:
+    """Return what the bus answers to a process of a role that does what it may not."""
+
+    async def refused_to() -> str:
         refusal = asyncio.get_running_loop().create_future()
 
         async def refused(error: Exception) -> None:
@@ -152,15 +151,54 @@ def test_a_process_that_was_taken_over_cannot_say_what_is_not_its_to_say(fleet: 
         client = await nats.connect(
             fleet.nats_url, tls=bus_context(fleet), user=role, password=fleet.bus_passwords[role], error_cb=refused, allow_reconnect=False
         )
-        await client.publish(subject, b"x")
         try:
+            await act(client)
             return await asyncio.wait_for(refusal, 10)
         finally:
             await client.close()
 
-    refusal = asyncio.run(publish())
-    assert "permissions violation for publish" in refusal.lower()
-    assert subject in refusal
+    return asyncio.run(refused_to()).lower()
+
+
+@pytest.mark.parametrize(
+    ("role", "subject"),
+    [
+        ("sql", "perdure.owner.x"),
+        ("sql", "perdure.schema"),
+        ("sql", "perdure.inbox.admin.x"),
+        ("ingress", "perdure.schema"),
+        ("ingress", "perdure.replies.ingress.x"),
+        ("ingress", "perdure.inbox.sql.x"),
+        ("ingress", "perdure.inbox.invoker.x"),
+        ("admin", "perdure.inbox.sql.x"),
+        ("nodectl", "perdure.owner.x"),
+        ("nodectl", "perdure.inbox.admin.x"),
+    ],
+)
+def test_a_process_that_was_taken_over_cannot_say_what_is_not_its_to_say(fleet: SecuredFleet, role: str, subject: str) -> None:
+    refusal = refusal_of(fleet, role, lambda client: client.publish(subject, b"x"))
+    assert "permissions violation for publish" in refusal
+    assert subject.lower() in refusal
+
+
+@pytest.mark.parametrize(
+    ("role", "subject"),
+    [
+        ("ingress", "perdure.replies.admin.*"),
+        ("admin", "perdure.replies.ingress.*"),
+        ("sql", "perdure.replies.>"),
+        ("sql", "perdure.inbox.nodectl.>"),
+        ("nodectl", "perdure.inbox.admin.>"),
+        ("invoker", "perdure.inbox.>"),
+        ("ingress", "_INBOX.>"),
+        ("ingress", "perdure.>"),
+        ("ingress", "perdure.owner.*"),
+    ],
+)
+def test_a_process_that_was_taken_over_cannot_listen_to_what_others_are_told(fleet: SecuredFleet, role: str, subject: str) -> None:
+    refusal = refusal_of(fleet, role, lambda client: client.subscribe(subject))
+    assert "permissions violation for subscription" in refusal
+    assert subject.lower() in refusal
 
 
 @pytest.mark.parametrize(("certificate", "password"), [(False, True), (True, False)])

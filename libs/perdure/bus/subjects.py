@@ -12,13 +12,17 @@ class Subjects(msgspec.Struct, frozen=True):
         """Where an invoker takes `OwnerRequests`; nobody listening means that the process is gone."""
         return f"{self.root}.owner.{invoker_id}"
 
-    def replies(self, process_id: str) -> str:
-        """Where an asking process takes `OwnerReplies`."""
-        return f"{self.root}.replies.{process_id}"
+    def replies(self, role: str, process_id: str) -> str:
+        """Where an asking process takes `OwnerReplies`; the role lets a server keep others from listening."""
+        return f"{self.root}.replies.{role}.{process_id}"
 
     def drain(self, process_id: str) -> str:
         """Where a process takes `Drain`; it answers to the reply subject."""
         return f"{self.root}.drain.{process_id}"
+
+    def inbox(self, role: str) -> str:
+        """Under which processes of a role take the replies to what they asked."""
+        return f"{self.root}.inbox.{role}"
 
     @property
     def announcements(self) -> str:

@@ -208,7 +208,7 @@ async def _live(role: str, process_id: str, config: C, serve: Callable[[Runtime[
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     try:
-        bus = await _unless(stopping, _connect(config, process_id))
+        bus = await _unless(stopping, _connect(config, role, process_id))
         if bus is None:
             return 0
         store = _open_store(config, role)
@@ -298,10 +298,11 @@ async def _unless(stopping: asyncio.Event, work: Awaitable[T]) -> T | None:
     return None
 
 
-async def _connect(config: CommonConfig, process_id: str) -> NatsBus:
+async def _connect(config: CommonConfig, role: str, process_id: str) -> NatsBus:
     return await connect(
         config.nats_url,
         name=process_id,
+        inbox_prefix=Subjects(config.root).inbox(role),
         tls=_tls(config),
         user=config.nats_user,
         password=config.nats_password,

@@ -136,7 +136,7 @@ class RecordingBus:
         self.receivers[SUBJECTS.heartbeats](messages.encode(message), "")
 
     def reply(self, *replies: messages.OwnerReply) -> None:
-        self.receivers[SUBJECTS.replies(PROCESS_ID)](messages.encode(messages.OwnerReplies(messages.VERSION, list(replies))), "")
+        self.receivers[SUBJECTS.replies("ingress", PROCESS_ID)](messages.encode(messages.OwnerReplies(messages.VERSION, list(replies))), "")
 
     def taken(self, invoker_id: str) -> list[list[messages.OwnerRequest]]:
         """Return what one invoker was sent, a list for each message, and forget it."""

@@ -34,7 +34,7 @@ from services.invoker.machine.view import CachedState, Live, PartitionView
 from services.invoker.tracing import Tracer
 
 PIN = Pin("dp_1", 6)
-INGRESS = "perdure.replies.ingress-1"
+INGRESS = "perdure.replies.ingress.ingress-1"
 DAY_MS = 86_400_000
 
 

@@ -69,7 +69,7 @@ class _Inbox:
 class NatsBus:
     """Implement `perdure.bus.interface.Bus`. Made by `connect`; goes on by itself whenever NATS comes back."""
 
-    def __init__(self) -> None:
+    def __init__(self, inbox_prefix: str) -> None:
         self._client = DirectClient(self._deliver, self._opened, self._lost)
         self._loop = asyncio.get_running_loop()
         self._write: Callable[[bytes], None] | None = None
@@ -79,7 +79,7 @@ class NatsBus:
         self._is_open = asyncio.Event()
         self._payload_bytes_max = 0
         self._receivers: dict[bytes, Receiver] = {}
-        self._inbox_prefix = f"_INBOX.{secrets.token_hex(11)}"
+        self._inbox_prefix = f"{inbox_prefix}.{secrets.token_hex(11)}"
         self._inbox_sid = b""
         self._can_hear = False
         """Whether the server knows where replies go."""
@@ -268,6 +268,7 @@ async def connect(
     url: str,
     *,
     name: str = "",
+    inbox_prefix: str = "_INBOX",
     tls: ssl.SSLContext | None = None,
     user: str = "",
     password: str = "",
@@ -278,6 +279,7 @@ async def connect(
     Args:
         url: `nats://host:port` or `tls://host:port`, several separated by commas.
         name: How the connection is called in NATS' monitoring.
+        inbox_prefix: Subject under which this connection takes replies, each process under a name that nobody guesses.
         credentials_file: Path of a `.creds` file, read with each connection, so that it can be renewed.
 
     Raises:
@@ -285,6 +287,6 @@ async def connect(
     """
     if credentials_file:
         read_credentials(credentials_file)  # nats-py would only meet a bad one with each attempt, and try for ever
-    bus = NatsBus()
+    bus = NatsBus(inbox_prefix)
     await bus.open(url, name=name, tls=tls, user=user, password=password, credentials_file=credentials_file)
     return bus
