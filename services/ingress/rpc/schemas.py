@@ -51,8 +51,8 @@ class MessageTypes:
     def __init__(self, package: str) -> None:
         self._package = package
         self.messages: list[DescriptorProto] = []
-        self.required_lists: set[tuple[str, str]] = set()
-        """(message name, field name) of lists that must be there even if they are empty."""
+        self.unset: dict[tuple[str, str], list[Any] | None] = {}
+        """(message name, field name) of properties that must be there -> what stands for the unset field: no elements, or null."""
 
     def add(self, message: DescriptorProto) -> None:
         """Add a message under a name that no other has."""
@@ -79,33 +79,37 @@ class SchemaTypes:
     def resolved(self, schema: Any) -> Schema | None:
         """Return what a schema is once references and single alternatives are followed; None where it says nothing definite."""
         for _ in range(DEPTH_MAX):
-            if not isinstance(schema, dict):
-                return None
-            schema = cast("Schema", schema)
-            if "$ref" in schema:
-                schema = self._target(schema["$ref"])
-                continue
-            alternatives = next((schema[word] for word in ("anyOf", "oneOf", "allOf") if word in schema), None)
-            if alternatives is None:
-                return schema
-            some = [part for part in _list(alternatives) if part != {"type": "null"}]
-            if len(some) != 1:
-                return None
-            schema = some[0]
+            found = _alternative_of(schema)
+            if found is None or "$ref" not in found:
+                return found
+            schema = self._target(found["$ref"])
         return None
 
+    def allows_null(self, schema: Any, seen: frozenset[str] = frozenset()) -> bool:
+        """Tell whether a value may be null; it may where a schema says nothing about it."""
+        if not isinstance(schema, dict):
+            return True
+        schema = cast("Schema", schema)
+        if isinstance(reference := schema.get("$ref"), str):
+            return reference not in seen and self.allows_null(self._target(reference), seen | {reference})
+        if alternatives := _alternatives(schema):
+            return any(self.allows_null(part, seen) for part in alternatives)
+        kinds = schema.get("type", [] if "properties" in schema else "null")
+        values = [schema["const"]] if "const" in schema else _list(schema.get("enum", [None]))
+        return None in values and (kinds == "null" or "null" in _list(kinds))
+
     def properties_of(self, schema: Schema | None) -> Schema | None:
-        """Return the properties of an object schema that names some."""
-        if schema is None or type_of(schema) != "object":
+        """Return the properties of an object schema that names all of them."""
+        if schema is None or type_of(schema) != "object" or schema.get("additionalProperties", False) is not False:
             return None
         properties = schema.get("properties")
         return cast("Schema", properties) if isinstance(properties, dict) and properties else None
 
     def kind(self, schema: Any, hint: str, depth: int = DEPTH_MAX) -> Kind:
         """Return the type that a field needs to hold what a schema allows."""
-        if isinstance(schema, dict) and isinstance(reference := cast("Schema", schema).get("$ref"), str):
+        found = _alternative_of(schema)
+        if found is not None and isinstance(reference := found.get("$ref"), str):
             return self._kind_of_reference(reference, depth)
-        found = self.resolved(schema)
         if found is None or depth == 0:
             return ANYTHING
         match type_of(found):
@@ -129,38 +133,39 @@ class SchemaTypes:
             while name in properties:
                 name += "_"
             message.field.append(field_of(1, name, "string", json_name=name))
-        required = schema.get("required")
+        required = _list(schema.get("required"))
         for name, number, field_name in _numbered(properties):
             kind = self.kind(properties[name], name, depth)
             message.field.append(field_of(number, field_name, kind.name, is_repeated=kind.is_repeated, json_name=name))
-            if kind.is_repeated and isinstance(required, list) and name in required:
-                self._types.required_lists.add((message.name, field_name))
+            if name in required and (kind.is_repeated or self.allows_null(properties[name])):
+                self._types.unset[message.name, field_name] = [] if kind.is_repeated else None
         make_optional(message)
 
     def _kind_of_reference(self, reference: str, depth: int) -> Kind:
+        """Return the type for what a reference names; one message for each, however often and in whatever circle it is named."""
         known = self._kind_by_reference.get(reference)
         if known is not None:
             return known
+        if depth == 0 or reference in self._open_references:
+            return ANYTHING
         schema = self._target(reference)
-        found = self.resolved(schema)
+        found = _alternative_of(schema)
         properties = self.properties_of(found)
+        name = camel(reference.rpartition("/")[2]) or "Root"
         if found is not None and properties is not None:
-            message = message_of(f"{self._prefix}_{camel(reference.rpartition('/')[2])}")
+            message = message_of(f"{self._prefix}_{name}")
             self._types.add(message)
             kind = self._kind_by_reference[reference] = Kind(self._types.full_name(message))
-            if depth:
-                self.fill(message, found, properties, depth - 1)
+            self.fill(message, found, properties, depth - 1)
             return kind
-        if reference in self._open_references:
-            return ANYTHING
         self._open_references.add(reference)
-        kind = self._kind_by_reference[reference] = self.kind(schema, reference.rpartition("/")[2], depth - 1) if depth else ANYTHING
+        kind = self._kind_by_reference[reference] = self.kind(schema, name, depth - 1)
         self._open_references.discard(reference)
         return kind
 
     def _list_kind(self, items: Any, hint: str, depth: int) -> Kind:
         """Lists of lists, and lists in which null may stand, hold any values."""
-        if not _allows_null(items):
+        if not self.allows_null(items):
             kind = self.kind(items, f"{hint}_item", depth - 1)
             if not kind.is_repeated:
                 return Kind(kind.name, is_repeated=True)
@@ -173,7 +178,10 @@ class SchemaTypes:
         found: Any = self._root
         for part in reference[1:].split("/")[1:]:
             name = part.replace("~1", "/").replace("~0", "~")
-            found = cast("Schema", found).get(name) if isinstance(found, dict) else None
+            if isinstance(found, dict):
+                found = cast("Schema", found).get(name)
+            else:
+                found = _list(found)[int(name)] if name.isdecimal() and int(name) < len(_list(found)) else None
         return found
 
 
@@ -220,13 +228,28 @@ def _numbered(properties: Schema) -> Iterator[tuple[str, int, str]]:
         yield name, number, field_name
 
 
-def _allows_null(schema: Any) -> bool:
-    if not isinstance(schema, dict):
-        return True
-    schema = cast("Schema", schema)
-    kind = schema.get("type")
-    alternatives = [*_list(schema.get("anyOf")), *_list(schema.get("oneOf"))]
-    return kind == "null" or "null" in _list(kind) or {"type": "null"} in alternatives
+def _alternative_of(schema: Any) -> Schema | None:
+    """Return a schema, or the one beside null where it is a choice of two; None where it says nothing definite."""
+    for _ in range(DEPTH_MAX):
+        if not isinstance(schema, dict):
+            return None
+        schema = cast("Schema", schema)
+        alternatives = _alternatives(schema)
+        if "$ref" in schema or alternatives is None:
+            return schema
+        some = [part for part in alternatives if not _is_null(part)]
+        if len(some) != 1:
+            return None
+        schema = some[0]
+    return None
+
+
+def _is_null(schema: Any) -> bool:
+    return isinstance(schema, dict) and cast("Schema", schema).get("type") == "null"
+
+
+def _alternatives(schema: Schema) -> list[Any] | None:
+    return next((_list(schema[word]) for word in ("anyOf", "oneOf", "allOf") if word in schema), None)
 
 
 def _list(value: Any) -> list[Any]:

@@ -1,8 +1,10 @@
 """Messages built for JSON schemas, from and to JSON values: fields are properties, what is unset is absent, null is unset. Pure.
 
-Not protobuf's own mapping to JSON: handlers want plain numbers, and lists that are required even where they are empty.
+Not protobuf's own mapping to JSON: handlers want plain numbers, and properties that are required even where they are empty or null.
 """
 
+import math
+from collections.abc import Mapping
 from typing import Any, Final, cast
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
@@ -17,29 +19,35 @@ _EXACT_MAX: Final = 2**53
 _VALUE: Final = "google.protobuf.Value"
 _STRUCT: Final = "google.protobuf.Struct"
 
+Unset = Mapping[tuple[str, str], Any]
+"""(message name, field name) -> the JSON value that stands for a field that is unset; others are absent."""
+
 
 class FieldShape:
     """One field and the property that it holds."""
 
-    __slots__ = ("is_list", "is_required", "is_value", "name", "property_name", "shape", "type")
+    __slots__ = ("is_list", "is_value", "name", "property_name", "shape", "type")
 
-    def __init__(self, field: FieldDescriptor, required_lists: set[tuple[str, str]], shapes: "dict[str, Shape]") -> None:
+    def __init__(self, field: FieldDescriptor, unset: Unset, shapes: "dict[str, Shape]") -> None:
         self.name = field.name
         self.property_name = field.json_name
         self.is_list = bool(field.is_repeated)
-        owner = field.containing_type
-        assert owner is not None
-        self.is_required = (owner.name, field.name) in required_lists
         self.type = int(field.type)
         nested = field.message_type
         self.is_value = nested is not None and nested.full_name in (_VALUE, _STRUCT)
-        self.shape = None if nested is None or self.is_value else shape_of(nested, required_lists, shapes)
+        self.shape = None if nested is None or self.is_value else shape_of(nested, unset, shapes)
 
     def to_value(self, content: Any) -> Any:
-        """Return one element as JSON value."""
+        """Return one element as JSON value.
+
+        Raises:
+            BadMessage: It holds what JSON cannot say.
+        """
         if self.is_value:
             return plain(content)
-        return content if self.shape is None else self.shape.to_value(content)
+        if self.shape is not None:
+            return self.shape.to_value(content)
+        return finite(content) if self.type == FieldDescriptor.TYPE_DOUBLE else content
 
     def scalar(self, value: Any) -> Any:
         """Return a JSON value as what the field takes; a number without fraction is an integer."""
@@ -51,15 +59,21 @@ class FieldShape:
 class Shape:
     """One message type."""
 
-    __slots__ = ("by_field", "by_property")
+    __slots__ = ("by_field", "by_property", "unset")
 
     def __init__(self) -> None:
+        self.unset: dict[str, Any] = {}
+        """What stands for properties that must be there while their fields are unset."""
         self.by_field: dict[str, FieldShape] = {}
         self.by_property: dict[str, FieldShape] = {}
 
     def to_value(self, message: Message) -> dict[str, Any]:
-        """Return a message as an object."""
-        value: dict[str, Any] = {field.property_name: [] for field in self.by_field.values() if field.is_required}
+        """Return a message as an object.
+
+        Raises:
+            BadMessage: It holds what JSON cannot say.
+        """
+        value = self.unset.copy()
         for descriptor, content in message.ListFields():
             field = self.by_field.get(descriptor.name)
             if field is not None:
@@ -80,15 +94,17 @@ class Shape:
                 put(message, field, content)
 
 
-def shape_of(descriptor: Descriptor, required_lists: set[tuple[str, str]], shapes: "dict[str, Shape]") -> Shape:
+def shape_of(descriptor: Descriptor, unset: Unset, shapes: "dict[str, Shape]") -> Shape:
     """Return the shape of a message type, and of those within it, each once."""
     known = shapes.get(descriptor.full_name)
     if known is None:
         known = shapes[descriptor.full_name] = Shape()
         for descriptor_field in descriptor.fields:
-            field = FieldShape(descriptor_field, required_lists, shapes)
+            field = FieldShape(descriptor_field, unset, shapes)
             known.by_field[field.name] = field
             known.by_property[field.property_name] = field
+            if (place := (descriptor.name, field.name)) in unset:
+                known.unset[field.property_name] = unset[place]
     return known
 
 
@@ -152,13 +168,17 @@ def _fill_any(target: Any, value: Any) -> None:
 
 
 def plain(content: Any) -> Any:
-    """Return a `Value` or a `Struct` as JSON value; whole numbers as integers."""
+    """Return a `Value` or a `Struct` as JSON value; whole numbers as integers.
+
+    Raises:
+        BadMessage: It holds a number that JSON does not have.
+    """
     if content.DESCRIPTOR.full_name == _STRUCT:
         return {name: plain(value) for name, value in content.fields.items()}
     value = cast("Value", content)
     match value.WhichOneof("kind"):
         case "number_value":
-            number = value.number_value
+            number = finite(value.number_value)
             return int(number) if number.is_integer() and abs(number) <= _EXACT_MAX else number
         case "string_value":
             return value.string_value
@@ -170,3 +190,14 @@ def plain(content: Any) -> Any:
             return [plain(item) for item in value.list_value.values]
         case _:
             return None
+
+
+def finite(number: float) -> float:
+    """Return the number.
+
+    Raises:
+        BadMessage: It is infinite or none at all, for which JSON has no word.
+    """
+    if not math.isfinite(number):
+        raise BadMessage(f"{number} is no number of JSON")
+    return number

@@ -54,7 +54,7 @@ class Body:
         """Return the instance's key and the body of a message.
 
         Raises:
-            BadMessage: The bytes are no such message.
+            BadMessage: The bytes are no such message, or it holds what JSON cannot say.
         """
         message = parsed(self.message_class, payload)
         return None if self._key_field is None else getattr(message, self._key_field), self._body_of(message)
@@ -137,7 +137,7 @@ class TodayService:
     def _body(self, name: str, form: Form, *, has_key: bool) -> Body:
         message_class = self.descriptors.message_class(name.removeprefix("."))
         descriptor = cast("Descriptor", message_class.DESCRIPTOR)  # the fast implementation has a class of its own
-        shape = shape_of(descriptor, self._types.required_lists, self._shapes)
+        shape = shape_of(descriptor, self._types.unset, self._shapes)
         key_field = descriptor.fields_by_number[KEY_NUMBER].name if has_key else None
         return Body(form, message_class, shape, key_field)
 
@@ -168,7 +168,7 @@ class TodayService:
             types = SchemaTypes(self._types, root, name)
             found = types.resolved(root)
             properties = types.properties_of(found)
-            if found is not None and properties is not None:
+            if found is not None and properties is not None and not types.allows_null(root):
                 types.fill(message, found, properties, key=has_key)
                 return message, Form.OBJECT
             kind = types.kind(root, "body")

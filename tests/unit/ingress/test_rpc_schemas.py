@@ -101,6 +101,102 @@ def test_a_body_comes_back_as_it_was(schema: Any, value: Any) -> None:
     assert there_and_back(schema, value) == value
 
 
+NODE = {"anyOf": [{"$ref": "#/$defs/Node"}, {"type": "null"}]}
+TREE = {
+    "$ref": "#/$defs/Node",
+    "$defs": {
+        "Node": {
+            "type": "object",
+            "required": ["value", "left", "children"],
+            "properties": {
+                "value": {"type": "integer"},
+                "left": NODE,
+                "right": NODE,
+                "children": {"type": "array", "items": {"$ref": "#/$defs/Node"}},
+                "slots": {"type": "array", "items": {"$ref": "#/$defs/Slot"}},
+            },
+        },
+        "Slot": NODE,
+    },
+}
+
+
+def test_a_tree_has_one_message_for_its_nodes_and_comes_back() -> None:
+    leaf = {"value": 0, "left": None, "children": []}
+    tree = {"value": 1, "left": leaf, "right": {**leaf, "left": leaf}, "children": [leaf], "slots": [None, leaf]}
+    assert there_and_back(TREE, tree) == tree
+    names = [field.message_type.name for field in bodies(TREE)[0].message_class.DESCRIPTOR.fields if field.message_type is not None]
+    assert names == ["Greeter_GreetRequest_Node", "Greeter_GreetRequest_Node", "Greeter_GreetRequest_Node", "Value"]
+
+
+def test_the_depth_of_a_schema_is_bounded_and_what_lies_deeper_is_any_value() -> None:
+    schema: dict[str, Any] = {"type": "string"}
+    value: Any = "deep"
+    for _ in range(40):
+        schema, value = {"type": "object", "properties": {"in": schema}}, {"in": value}
+    assert there_and_back(schema, value) == value
+    definitions = {f"D{n}": {"type": "object", "properties": {"in": {"$ref": f"#/$defs/D{n + 1}"}}} for n in range(40)}
+    assert there_and_back({"$ref": "#/$defs/D0", "$defs": definitions}, value) == value
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": ["integer", "null"]},
+        {"anyOf": [{"type": "integer"}, {"type": "null", "title": "nothing"}]},
+        {"oneOf": [{"type": "null"}, {"$ref": "#/$defs/P"}]},
+        {"$ref": "#/$defs/N"},
+        {"enum": ["a", None]},
+        {"const": None},
+        {},
+        True,
+    ],
+)
+def test_a_property_that_must_be_there_is_null_while_its_field_is_unset(schema: Any) -> None:
+    definitions = {"P": PERSON, "N": {"type": ["string", "null"]}}
+    whole = {"type": "object", "required": ["a"], "properties": {"a": schema, "b": schema}, "$defs": definitions}
+    assert there_and_back(whole, {"a": None}) == {"a": None}
+
+
+@pytest.mark.parametrize("schema", [{"type": "integer"}, {"enum": [1]}, {"const": "a"}, {"$ref": "#/$defs/Loop"}, {"properties": {}}])
+def test_a_property_that_cannot_be_null_is_absent_while_its_field_is_unset(schema: Any) -> None:
+    definitions = {"Loop": {"anyOf": [{"$ref": "#/$defs/Loop"}, {"$ref": "#/$defs/Loop"}]}}
+    assert there_and_back({"type": "object", "required": ["a"], "properties": {"a": schema}, "$defs": definitions}, {}) == {}
+
+
+def test_an_object_or_null_is_told_from_an_empty_object() -> None:
+    schema = {"type": ["object", "null"], "properties": {"a": {"type": "string"}}}
+    assert [there_and_back(schema, value) for value in ({}, {"a": "b"})] == [{}, {"a": "b"}]
+    request, response = bodies(schema)
+    assert request.read(response.write(b"null")) == (None, b"")
+
+
+@pytest.mark.parametrize("further", [True, {}, {"type": "string"}])
+def test_an_object_with_further_properties_keeps_them(further: Any) -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "string"}}, "additionalProperties": further}
+    assert there_and_back(schema, {"a": "b", "c": "d"}) == {"a": "b", "c": "d"}
+
+
+def test_a_reference_may_lead_through_a_list() -> None:
+    schema = {"type": "object", "properties": {"a": {"anyOf": [{"type": "integer"}]}, "b": {"$ref": "#/properties/a/anyOf/0"}}}
+    assert there_and_back(schema, {"b": 2**60}) == {"b": 2**60}
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize("schema", [{"type": "number"}, {"type": "array", "items": {"type": "number"}}, {}])
+def test_a_number_that_json_does_not_have_is_refused(schema: Any, number: float) -> None:
+    request, _ = bodies(schema)
+    message: Any = request.message_class()
+    if schema == {}:
+        message.body.number_value = number
+    elif "items" in schema:
+        message.body.append(number)
+    else:
+        message.body = number
+    with pytest.raises(BadMessage, match="number of JSON"):
+        request.read(message.SerializeToString())
+
+
 def test_what_is_null_is_absent() -> None:
     assert there_and_back(PERSON, {"name": "a", "age": None, "friends": None}) == {"name": "a", "friends": []}
 
