@@ -83,19 +83,23 @@ class Uploads:
         data, has_more = await _next_part(receive)
         if not has_more and len(data) <= BUS_BODY_BYTES_MAX and len(data) <= self.body_bytes_max:
             return Body(data)
-        return await _Upload(self, self._blobs, BUS_BODY_BYTES_MAX).read(data, has_more, receive)
+        return await _Upload(self, self._blobs, BUS_BODY_BYTES_MAX, self.body_bytes_max).read(data, has_more, receive)
 
-    async def read_whole(self, receive: Receive) -> bytes:
+    async def read_whole(self, receive: Receive, *, bytes_max: int | None = None) -> bytes:
         """Return the body of a request, in memory whatever its size.
+
+        Args:
+            bytes_max: Other than the limit of all bodies, where a protocol puts something around them.
 
         Raises:
             Refused: It is too large, or too much is held already.
             CallerGone: Nobody sends it any more.
         """
+        limit = self.body_bytes_max if bytes_max is None else bytes_max
         data, has_more = await _next_part(receive)
-        if not has_more and len(data) <= self.body_bytes_max:
+        if not has_more and len(data) <= limit:
             return data
-        return (await _Upload(self, self._blobs, self.body_bytes_max).read(data, has_more, receive)).data
+        return (await _Upload(self, self._blobs, limit, limit).read(data, has_more, receive)).data
 
     async def store(self, data: bytes) -> bytes:
         """Put bytes into the store; return their id."""
@@ -113,10 +117,11 @@ class Uploads:
 class _Upload:
     """One body that comes in parts; beyond `memory_bytes_max` they pass into the store."""
 
-    def __init__(self, uploads: Uploads, blobs: Blobs, memory_bytes_max: int) -> None:
+    def __init__(self, uploads: Uploads, blobs: Blobs, memory_bytes_max: int, bytes_max: int) -> None:
         self._uploads = uploads
         self._blobs = blobs
         self._memory_bytes_max = memory_bytes_max
+        self._bytes_max = bytes_max
         self._sink: BlobSink | None = None
         self._parts: list[bytes] = []
         self._held = 0
@@ -126,7 +131,7 @@ class _Upload:
         try:
             while True:
                 size += len(part)
-                if size > self._uploads.body_bytes_max:
+                if size > self._bytes_max:
                     raise refusals.body_too_large()
                 await self._add(part)
                 if not has_more:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Final
 
 import structlog
@@ -142,7 +143,7 @@ class Dispatch:
             raise errors.internal(names[0]) or errors.service_not_found(names[0])
         if not service.is_public:
             raise errors.not_public(names[0])
-        message = call.request(await self._answers.asking.uploads.read_whole(receive))
+        message = call.request(await self._body(call, receive))
         method = await self._method(service, names[1])
         if not method.is_public:
             raise errors.not_public(names[0])
@@ -158,6 +159,15 @@ class Dispatch:
             raise CallFailed(Status.INVALID_ARGUMENT, f"Error when parsing request: {error.message}") from None
         response, metadata = await method.call(message, request)
         return call.success(_json_of(method, response), metadata)
+
+    async def _body(self, call: UnaryCall, receive: Receive) -> bytes:
+        try:
+            return await self._answers.asking.uploads.read_whole(receive, bytes_max=call.body_bytes_max)
+        except Refused as refused:
+            if refused.status != HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+                raise
+            text = f"the message has more than {self._message_bytes_max} bytes, the limit that `request_size_limit` sets"
+            raise CallFailed(Status.RESOURCE_EXHAUSTED, text) from None
 
     async def _service(self, name: str) -> RpcService | None:
         """Return a service, private ones too; reads the metadata again before one counts as unknown."""
@@ -203,7 +213,7 @@ class Dispatch:
 
     async def _reflect_whole(self, call: GrpcWebCall, service: str, receive: Receive) -> Answer:
         try:
-            requests = call.requests(await self._answers.asking.uploads.read_whole(receive))
+            requests = call.requests(await self._body(call, receive))
             return call.stream([self._reflection.answer(service, message) for message in requests])
         except CallFailed as failed:
             return call.failure(failed)

@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from perdure.base.limits import KIB
 from perdure.codec.descriptors.keys import fields
 from perdure.codec.rpc.connect import ConnectCall, ConnectGetCall
 from perdure.codec.rpc.details import ErrorInfo
 from perdure.codec.rpc.grpc import MessageDecoder, encode_message
 from perdure.codec.rpc.grpc_unary import GrpcCall, GrpcWebCall
-from perdure.codec.rpc.status import CallFailed, Status
+from perdure.codec.rpc.status import CallFailed, Status, decode_text
 from perdure.codec.rpc.unary import Answer, metadata_of, path_of
 
 LIMIT = 2_000
@@ -67,6 +68,26 @@ def test_a_grpc_failure_has_status_text_details_and_metadata_in_the_trailers() -
     status = base64.b64decode(details + b"=" * (-len(details) % 4))
     assert [number for number, *_ in fields(status)] == [1, 2, 3]
     assert b"google.rpc.ErrorInfo" in status
+
+
+@given(st.text(max_size=40), st.integers(1, 400), st.dictionaries(st.text(max_size=9), st.text(max_size=900), max_size=12))
+def test_the_trailers_of_a_failure_are_no_more_than_every_client_takes(part: str, times: int, metadata: dict[str, str]) -> None:
+    text = part * times
+    answer = grpc().failure(CallFailed(Status.ABORTED, text, ErrorInfo("WHY", "here", (("code", "409"), *metadata.items()))))
+    trailers = dict(answer.trailers or ())
+    assert sum(len(name) + len(value) + 32 for name, value in trailers.items()) < 7 * KIB
+    told = decode_text(trailers[b"grpc-message"])
+    assert told == text or text.startswith(told.rpartition("…")[0])
+    details = trailers[b"grpc-status-details-bin"]
+    status = base64.b64decode(details + b"=" * (-len(details) % 4))
+    assert told.encode() in status
+    assert b"409" in status
+
+
+def test_a_long_text_is_whole_where_it_is_no_header() -> None:
+    long = CallFailed(Status.ABORTED, "x" * 50_000)
+    assert b"x" * 50_000 in web().failure(long).body
+    assert b"x" * 50_000 in connect().failure(long).body
 
 
 def test_large_grpc_messages_are_compressed_for_those_who_take_it() -> None:

@@ -24,6 +24,7 @@ from perdure.codec.descriptors.pool import Descriptors
 from perdure.codec.rpc.failures import failure_of
 from perdure.codec.rpc.grpc import encode_message
 from perdure.codec.rpc.reflection import REFLECTION_FILES, REFLECTION_SERVICES
+from perdure.codec.rpc.status import Status
 from perdure.model.deployment import (
     Deployment,
     Handler,
@@ -93,11 +94,13 @@ def text_field(number: int, text: str) -> bytes:
     return encode_varint(number << 3 | 2) + encode_varint(len(text)) + text.encode()
 
 
-def exchange(owner: Owner | None, method: str, target: str, body: bytes = b"", **options: Any) -> tuple[Answer, list[Any]]:
+def exchange(
+    owner: Owner | None, method: str, target: str, body: bytes = b"", *, body_bytes_max: int = 1_000_000, **options: Any
+) -> tuple[Answer, list[Any]]:
     """Return the answer to one request and what owners were asked."""
 
     async def main() -> tuple[Answer, list[Any]]:
-        ingress = await Ingress(owner).start()
+        ingress = await Ingress(owner, body_bytes_max=body_bytes_max).start()
         ingress.schema = a_schema()
         ingress.answers.directory = directory_of(ingress.schema, ServerDefaults())
         try:
@@ -232,6 +235,24 @@ def test_a_call_is_refused_with_its_status(target: str, message: bytes, status: 
 
 def test_a_result_that_does_not_fit_its_schema_is_an_internal_error() -> None:
     assert status_of(call("/Greeter/greet", b"", completing(Success(b"5")))[0]) == 13
+
+
+@pytest.mark.parametrize("kind", ["application/grpc", "application/grpc-web+proto", "application/grpc-web-text", "application/proto"])
+def test_a_message_may_be_as_large_as_the_limit_whatever_its_protocol_puts_around_it(kind: str) -> None:
+    headers = {"content-type": kind, **({"connect-protocol-version": "1"} if kind == "application/proto" else {})}
+    message = text_field(2, "A" * 497)  # 500 bytes
+    for more in (b"", b"\x10"):
+        body = message + more if kind == "application/proto" else encode_message(message + more)
+        body = base64.b64encode(body) if kind.endswith("text") else body
+        answer, asked = exchange(completing(Success(b'"Hi"')), "POST", "/Greeter/greet", body, headers=headers, body_bytes_max=500)
+        assert len(asked) == (not more), (kind, answer)
+
+
+def test_a_body_above_the_limit_is_refused_with_the_limit() -> None:
+    headers = {"content-type": "application/grpc"}
+    answer, _ = exchange(None, "POST", "/Greeter/greet", encode_message(bytes(501)), headers=headers, body_bytes_max=500)
+    assert status_of(answer) == Status.RESOURCE_EXHAUSTED
+    assert "500 bytes" in answer.trailers["grpc-message"]
 
 
 def test_a_call_ends_at_its_deadline() -> None:

@@ -55,7 +55,7 @@ class ConnectCall:
         self._content_type = headers.get(b"content-type") or (b"application/json" if is_json else b"application/proto")
         self._encoding = headers.get(b"content-encoding", b"identity")
         self._gzips = accepts_gzip(headers.get(b"accept-encoding"))
-        self._message_bytes_max = message_bytes_max
+        self._message_bytes_max = self.body_bytes_max = message_bytes_max
         self._timeout = headers.get(b"connect-timeout-ms") if names_version else None
 
     def timeout_ms(self) -> int | None:

@@ -21,6 +21,13 @@ class ErrorInfo(msgspec.Struct, frozen=True):
     domain: str
     metadata: tuple[tuple[str, str], ...] = ()
 
+    def within(self, bytes_max: int) -> "ErrorInfo":
+        """Return it with as much of its metadata, from the first, as fits into so many encoded bytes."""
+        metadata = self.metadata
+        while metadata and len(encode_info(ErrorInfo(self.reason, self.domain, metadata))) > bytes_max:
+            metadata = metadata[:-1]
+        return ErrorInfo(self.reason, self.domain, metadata)
+
 
 def encode_info(info: ErrorInfo) -> bytes:
     """Return the bytes of a `google.rpc.ErrorInfo`."""

@@ -16,6 +16,8 @@ Header = tuple[bytes, bytes]
 
 ENCODINGS: Final = (b"identity", b"gzip", b"zstd")
 _PREFIX: Final = struct.Struct(">BI")
+PREFIX_BYTES: Final = _PREFIX.size
+"""What a message has in front of it."""
 
 
 def is_grpc(headers: Iterable[Header]) -> bool:

@@ -6,11 +6,16 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from perdure.base.limits import KIB
 from perdure.codec.rpc.compression import COMPRESSED_BYTES_MIN, accepts_gzip, compress
 from perdure.codec.rpc.details import encode_status, unpadded
-from perdure.codec.rpc.grpc import ENCODINGS, MessageDecoder, encode_message
-from perdure.codec.rpc.status import CallFailed, Status, encode_text, parse_timeout_ms
+from perdure.codec.rpc.grpc import ENCODINGS, PREFIX_BYTES, MessageDecoder, encode_message
+from perdure.codec.rpc.status import CallFailed, Status, cut_text, encode_text, parse_timeout_ms
 from perdure.codec.rpc.unary import Answer, Headers
+
+TEXT_BYTES_MAX: Final = 2 * KIB
+INFO_BYTES_MAX: Final = 1 * KIB
+"""Clients refuse trailers above 8 KiB, with the status that is in them. The text is there twice: also in the details, in base64."""
 
 _ACCEPTED: Final = (b"grpc-accept-encoding", b",".join(ENCODINGS))
 _OK: Final = (b"grpc-status", b"0")
@@ -27,6 +32,7 @@ class GrpcCall:
         self._encoding = headers.get(b"grpc-encoding", b"identity")
         self._gzips = accepts_gzip(headers.get(b"grpc-accept-encoding"))
         self._message_bytes_max = message_bytes_max
+        self.body_bytes_max = message_bytes_max + PREFIX_BYTES
         self._timeout = headers.get(b"grpc-timeout")
 
     def timeout_ms(self) -> int | None:
@@ -62,8 +68,8 @@ class GrpcCall:
         return Answer(200, headers, self._framed(message, headers), [_OK])
 
     def failure(self, failed: CallFailed, metadata: Headers = ()) -> Answer:
-        """Return the status in the trailers, with the metadata."""
-        return Answer(200, [(b"content-type", self.content_type), _ACCEPTED], b"", [*status_fields(failed), *metadata])
+        """Return the status in the trailers, with the metadata; a long text is cut."""
+        return Answer(200, [(b"content-type", self.content_type), _ACCEPTED], b"", [*status_fields(shortened(failed)), *metadata])
 
     def _framed(self, message: bytes, headers: list[tuple[bytes, bytes]]) -> bytes:
         if self._gzips and len(message) >= COMPRESSED_BYTES_MIN:
@@ -78,6 +84,8 @@ class GrpcWebCall(GrpcCall):
     def __init__(self, headers: Mapping[bytes, bytes], *, message_bytes_max: int) -> None:
         super().__init__(headers, message_bytes_max=message_bytes_max)
         self._is_text = self.content_type.startswith(b"application/grpc-web-text")
+        if self._is_text:
+            self.body_bytes_max = -(-self.body_bytes_max // 3) * 4
 
     def requests(self, body: bytes) -> list[bytes]:
         """Return all messages of a body.
@@ -107,6 +115,15 @@ class GrpcWebCall(GrpcCall):
             body = base64.b64encode(body)
         headers.append((b"content-length", b"%d" % len(body)))
         return Answer(200, headers, body)
+
+
+def shortened(failed: CallFailed) -> CallFailed:
+    """Return the failure with no more text and details than every client takes."""
+    text = cut_text(failed.message, TEXT_BYTES_MAX)
+    if text != failed.message:
+        text += f"… (the first part of {len(failed.message.encode())} bytes)"
+    info = None if failed.info is None else failed.info.within(INFO_BYTES_MAX)
+    return CallFailed(failed.call_status, text, info)
 
 
 def status_fields(failed: CallFailed) -> list[tuple[bytes, bytes]]:

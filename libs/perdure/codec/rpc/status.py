@@ -1,7 +1,8 @@
 """gRPC status codes, and how a status travels in headers. Source: the gRPC over HTTP/2 protocol description."""
 
 import enum
-from urllib.parse import quote, unquote
+import re
+from urllib.parse import quote, unquote, unquote_to_bytes
 
 from perdure.base.errors import PerdureError
 from perdure.codec.rpc.details import ErrorInfo
@@ -38,12 +39,21 @@ class CallFailed(PerdureError):
         self.info = info
 
 
+_BROKEN_ESCAPE = re.compile(rb"%.?$")
 _PRINTABLE = "".join(map(chr, range(0x20, 0x7F))).replace("%", "")
 
 
 def encode_text(text: str) -> bytes:
     """Return `grpc-message`: UTF-8, percent-encoded outside printable ASCII."""
     return quote(text, safe=_PRINTABLE).encode()
+
+
+def cut_text(text: str, bytes_max: int) -> str:
+    """Return as much of the beginning of a text as has `bytes_max` bytes in `grpc-message`."""
+    encoded = encode_text(text)
+    if len(encoded) <= bytes_max:
+        return text
+    return unquote_to_bytes(_BROKEN_ESCAPE.sub(b"", encoded[:bytes_max])).decode(errors="ignore")
 
 
 def decode_text(value: bytes) -> str:

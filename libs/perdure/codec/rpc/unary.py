@@ -30,6 +30,9 @@ class UnaryCall(Protocol):
     is_json: bool
     """Whether messages are JSON; else they are protobuf."""
 
+    body_bytes_max: int
+    """How large a body may be whose message is within the limit."""
+
     def timeout_ms(self) -> int | None:
         """Return how long the client waits.
 
