@@ -68,6 +68,10 @@ def test_a_handler_is_called_and_its_state_edited(suite: Suite, browser: Browser
     browser.click("//button[.='Save']")
     browser.wait_for("Stored")
     eventually(lambda: suite.result(f"/{COUNTER}/{tag}/get") == 44, "the handler reads what was written")
+    suite.result(f"/{COUNTER}/{tag}/add", 1)
+    browser.click("//button[.='Save']")
+    browser.wait_for("A handler has changed the state meanwhile", within="//div[@id='notice']")
+    assert suite.result(f"/{COUNTER}/{tag}/get") == 45
 
 
 def test_invocations_are_filtered_opened_and_operated(suite: Suite, browser: Browser, endpoint: Endpoint, tag: str) -> None:
@@ -80,10 +84,9 @@ def test_invocations_are_filtered_opened_and_operated(suite: Suite, browser: Bro
     browser.click(f"//a[.='{invocation}']")
     browser.wait_for("Command: Sleep")
     browser.click("//button[.='Cancel']")
-    assert suite.attach(invocation).status_code == 409
-    browser.click("//button[.='Refresh']")
-    browser.wait_for("failure")
+    browser.wait_for("failure", within="//h1")
     browser.click("//button[.='Purge']")
+    browser.accept()
     eventually(lambda: suite.http.get(f"{suite.ingress_url}/restate/output/{invocation}").status_code == 404, "it is purged")
 
 
@@ -96,6 +99,10 @@ def test_a_statement_is_run_and_what_is_wrong_with_it_told(suite: Suite, browser
     browser.write("//textarea[@name='sql']", "SELECT * FROM nowhere")
     browser.click("//button[.='Run']")
     browser.wait_for("nowhere' not found", within="//div[@id='notice']")
+    assert browser.text("//div[@id='rows']") == ""
+    browser.click("//nav/a[.='Services']")
+    browser.wait_for("Services", within="//h1")
+    assert "nowhere" not in browser.text("//div[@id='notice']")
 
 
 def test_a_slow_page_does_not_replace_a_later_one(suite: Suite, browser: Browser, endpoint: Endpoint) -> None:

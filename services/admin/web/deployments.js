@@ -12,7 +12,7 @@ export async function deployments({ reload }) {
     registering(reload),
     h("div", { class: "panel" }, table({
       Address: (each) => link(`#/deployments/${each.id}`, address(each)),
-      Id: (each) => h("code", {}, each.id),
+      Id: (each) => h("code", { class: "id" }, each.id),
       Services: (each) => each.services.map(({ name, revision }) => h("div", {}, link(`#/services/${encodeURIComponent(name)}`, name), ` r${revision}`)),
       SDK: (each) => each.sdk_version,
       Registered: (each) => when(each.created_at),
@@ -23,8 +23,7 @@ export async function deployments({ reload }) {
 function registering(reload) {
   const uri = h("input", { type: "text", name: "uri", placeholder: "http://localhost:9080", required: true, "aria-label": "Address" });
   const force = h("input", { type: "checkbox", name: "force" });
-  const submit = async (event) => {
-    event.preventDefault();
+  const submit = async () => {
     const body = uri.value.startsWith("arn:") ? { arn: uri.value } : { uri: uri.value };
     const done = await request("POST", "/deployments", { ...body, force: force.checked });
     for (const { message } of done.info ?? []) notice(message);

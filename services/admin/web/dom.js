@@ -13,22 +13,38 @@ export function h(tag, attributes = {}, ...children) {
 
 export const button = (label, onclick, kind = "") => h("button", { type: "button", class: kind, onclick: reporting(onclick) }, label);
 
-// Wrap a handler so that what fails is told to the user.
+const NOTICES_MAX = 4;
+const NOTICE_MS = 6000;
+
+// Wrap a handler so that what fails is told to the user, and that a second click does not do it twice.
 export function reporting(handler) {
+  let isRunning = false;
   return async (event) => {
+    event.preventDefault();
+    if (isRunning) return;
+    isRunning = true;
+    forgetFailures();
     try {
       await handler(event);
     } catch (error) {
       notice(error.message, "bad");
+    } finally {
+      isRunning = false;
     }
   };
 }
 
+// Show a line for some seconds; a failure stays until it is dismissed, or something else is done.
 export function notice(text, kind = "") {
-  const line = h("div", { class: kind }, text);
-  document.getElementById("notice").append(line);
-  setTimeout(() => line.remove(), 6000);
+  const dismiss = h("button", { type: "button", "aria-label": "Dismiss", onclick: () => line.remove() }, "×");
+  const line = h("div", { class: kind }, h("span", {}, text), dismiss);
+  const all = document.getElementById("notice");
+  all.append(line);
+  while (all.childElementCount > NOTICES_MAX) all.firstElementChild.remove();
+  if (kind !== "bad") setTimeout(() => line.remove(), NOTICE_MS);
 }
+
+export const forgetFailures = () => document.querySelectorAll("#notice .bad").forEach((line) => line.remove());
 
 export function table(columns, rows, empty = "Nothing here.") {
   if (!rows.length) return h("p", { class: "muted" }, empty);
@@ -50,3 +66,6 @@ export const tag = (text) => h("span", { class: `tag ${KINDS[text] ?? "muted"}` 
 export const when = (text) => (text ? h("time", { title: text }, new Date(text).toLocaleString()) : null);
 
 export const link = (href, text) => h("a", { href }, text);
+
+// A link to what is known by its id.
+export const idLink = (kind, id) => h("a", { href: `#/${kind}/${id}`, class: "id" }, id);

@@ -1,11 +1,14 @@
 // Invocations: a filtered list, and one with its journal and what an operator can do to it.
 
 import { get, query, quoted, request } from "./api.js";
-import { button, facts, h, link, notice, reporting, table, tag, when } from "./dom.js";
+import { button, facts, h, idLink, link, notice, reporting, table, tag, when } from "./dom.js";
 
 const STATUSES = ["pending", "scheduled", "ready", "running", "backing-off", "suspended", "paused", "completed"];
 const LISTED_MAX = 200;
 const JOURNAL_MAX = 1000;
+const LOST_BY = { kill: "What it calls is killed as well, and nothing is undone.", purge: "Its result and journal are lost.", "purge-journal": "Its journal is lost." };
+const CHANGE_MS_MAX = 2000; // how long an action is waited for, so that the page does not show what was before
+const CHANGE_MS = 100;
 
 export async function invocations({ search, reload }) {
   const known = (await get("/services")).services.map(({ name }) => name).sort();
@@ -22,13 +25,13 @@ export async function invocations({ search, reload }) {
     h("h1", {}, "Invocations"),
     filters(search, known, reload),
     h("div", { class: "panel" }, table({
-      Id: (each) => link(`#/invocations/${each.id}`, each.id),
+      Id: (each) => idLink("invocations", each.id),
       Target: (each) => each.target,
       Status: (each) => tag(each.completion_result ?? each.status),
       Retries: (each) => each.retry_count || "",
       Created: (each) => when(each.created_at),
       Changed: (each) => when(each.modified_at),
-    }, rows, "No invocation is like that.")),
+    }, rows, "No invocation is like that."), rows.length === LISTED_MAX && h("p", { class: "muted" }, `These are the newest ${LISTED_MAX}; choose a service, status or key to see others.`)),
   ];
 }
 
@@ -38,7 +41,6 @@ function filters(search, known, reload) {
   const id = h("input", { type: "search", name: "id", placeholder: "inv_… to open", "aria-label": "Invocation id" });
   const key = h("input", { type: "search", name: "key", placeholder: "key", value: search.get("key") ?? "", "aria-label": "Key" });
   const submit = async (event) => {
-    event.preventDefault();
     const wanted = new URLSearchParams([...new FormData(event.target)].filter(([name, value]) => value && name !== "id"));
     const before = location.hash;
     location.hash = id.value.trim() ? `#/invocations/${id.value.trim()}` : `#/invocations?${wanted}`;
@@ -80,11 +82,11 @@ export async function invocation({ rest: [id], reload }) {
       "": (entry) => (entry.completed === undefined ? "" : tag(entry.completed ? "completed" : "pending")),
       At: (entry) => when(entry.appended_at),
       More: (entry) => [
-        entry.invoked_id && h("div", {}, link(`#/invocations/${entry.invoked_id}`, entry.invoked_id)),
+        entry.invoked_id && h("div", {}, idLink("invocations", entry.invoked_id)),
         entry.sleep_wakeup_at && h("div", {}, "until ", when(entry.sleep_wakeup_at)),
         entry.entry_json && h("details", {}, h("summary", {}, "content"), h("pre", {}, pretty(entry.entry_json))),
       ],
-    }, journal, "The journal is empty, or was removed.")),
+    }, journal, "The journal is empty, or was removed."), journal.length === JOURNAL_MAX && h("p", { class: "muted" }, `These are the first ${JOURNAL_MAX} entries.`)),
   ];
 }
 
@@ -98,14 +100,27 @@ function pretty(text) {
 
 function actions(row, reload) {
   const act = (action) => async () => {
+    if (LOST_BY[action] && !confirm(`${action} ${row.id}? ${LOST_BY[action]}`)) return;
     const answer = await request("PATCH", `/invocations/${row.id}/${action}`);
     notice(`Asked to ${action}`);
     if (answer?.new_invocation_id) location.hash = `#/invocations/${answer.new_invocation_id}`;
     else if (action === "purge") location.hash = "#/invocations";
-    else await reload();
+    else {
+      await changed(row);
+      await reload();
+    }
   };
   const offered = row.status === "completed"
     ? [button("Restart as new", act("restart-as-new"), "main"), button("Purge", act("purge"), "danger"), button("Purge journal", act("purge-journal"))]
     : [button("Resume", act("resume"), "main"), button("Pause", act("pause")), button("Cancel", act("cancel")), button("Kill", act("kill"), "danger")];
   return h("div", { class: "row" }, offered, button("Refresh", reload));
+}
+
+// Wait until an invocation is another than the page shows, for a moment.
+async function changed(row) {
+  for (let waited = 0; waited < CHANGE_MS_MAX; waited += CHANGE_MS) {
+    const [now] = await query(`SELECT status, modified_at FROM sys_invocation WHERE id = ${quoted(row.id)}`);
+    if (now?.status !== row.status || now.modified_at !== row.modified_at) return;
+    await new Promise((done) => setTimeout(done, CHANGE_MS));
+  }
 }

@@ -1,7 +1,7 @@
 // Services: what they offer, their options, and a form to call a handler.
 
-import { get, request } from "./api.js";
-import { button, facts, h, link, notice, reporting, table, tag } from "./dom.js";
+import { get, reach, request } from "./api.js";
+import { button, facts, h, idLink, link, notice, reporting, table, tag } from "./dom.js";
 
 export async function services() {
   const listed = (await get("/services")).services.sort((a, b) => a.name.localeCompare(b.name));
@@ -13,7 +13,7 @@ export async function services() {
       Revision: (each) => each.revision,
       Access: (each) => tag(each.public ? "public" : "private"),
       Handlers: (each) => each.handlers.map(({ name }) => name).sort().join(", "),
-      Deployment: (each) => link(`#/deployments/${each.deployment_id}`, each.deployment_id),
+      Deployment: (each) => idLink("deployments", each.deployment_id),
     }, listed, "No service is registered.")),
   ];
 }
@@ -61,8 +61,7 @@ function options(shown, change) {
   const names = ["idempotency_retention", "journal_retention", "inactivity_timeout", "abort_timeout"];
   const option = h("select", { "aria-label": "Option" }, names.map((name) => h("option", {}, name)));
   const value = h("input", { type: "text", placeholder: "1h 30m", required: true, "aria-label": "Value" });
-  const submit = async (event) => {
-    event.preventDefault();
+  const submit = async () => {
     await change({ [option.value]: value.value });
   };
   return h("form", { class: "row", onsubmit: reporting(submit) }, option, value, h("button", {}, "Set"));
@@ -70,7 +69,7 @@ function options(shown, change) {
 
 function calling(shown, ingress) {
   const handler = h("select", { name: "handler", "aria-label": "Handler" }, shown.handlers.map(({ name }) => h("option", {}, name)));
-  const key = h("input", { type: "text", name: "key", placeholder: "key", required: true, "aria-label": "Key" });
+  const key = h("input", { type: "text", name: "key", placeholder: "key", "aria-label": "Key" });
   const body = h("textarea", { name: "body", placeholder: "JSON, or nothing", "aria-label": "Body" });
   const result = h("pre", { id: "result", hidden: true });
   const call = (mode) => async () => {
@@ -78,7 +77,8 @@ function calling(shown, ingress) {
     const object = shown.ty === "Service" ? "" : `/${encodeURIComponent(key.value)}`;
     const url = `${ingress}${shown.name}${object}/${handler.value}${mode}`;
     const sent = body.value.trim();
-    const answer = await fetch(url, { method: "POST", body: sent || undefined, headers: sent ? { "content-type": "application/json" } : {} });
+    result.hidden = true;
+    const answer = await reach(`The ingress at ${ingress}`, url, { method: "POST", body: sent || undefined, headers: sent ? { "content-type": "application/json" } : {} });
     result.hidden = false;
     result.textContent = `${answer.status}\n${await answer.text()}`;
   };

@@ -14,7 +14,6 @@ function choosing(known, name, key, reload) {
   const service = h("select", { name: "service", "aria-label": "Service" }, known.map((each) => h("option", { selected: each === name }, each)));
   const wanted = h("input", { type: "search", name: "key", placeholder: "key", value: key ?? "", "aria-label": "Key" });
   const submit = async (event) => {
-    event.preventDefault();
     const before = location.hash;
     location.hash = `#/state?${new URLSearchParams(new FormData(event.target))}`;
     if (location.hash === before) await reload();
@@ -22,17 +21,29 @@ function choosing(known, name, key, reload) {
   return h("form", { class: "panel row", onsubmit: reporting(submit) }, service, wanted, h("button", { class: "main" }, "Show"));
 }
 
+const read = (name, key) =>
+  query(`SELECT key, value, value_utf8 FROM state WHERE service_name = ${quoted(name)} AND service_key = ${quoted(key)} ORDER BY key`);
+
+// What two states have in common if they are the same.
+const fingerprint = (rows) => JSON.stringify(rows.map((row) => [row.key, row.value ?? ""]).sort());
+
+const hex = (bytes) => bytes.map((byte) => byte.toString(16).padStart(2, "0")).join("");
+
 async function editor(name, key) {
-  const rows = await query(
-    `SELECT key, value, value_utf8 FROM state WHERE service_name = ${quoted(name)} AND service_key = ${quoted(key)} ORDER BY key`,
-  );
+  const rows = await read(name, key);
+  const accepted = [fingerprint(rows)];
   const body = h("tbody");
   const add = (row) => body.append(line(row));
   rows.forEach(add);
   const save = async () => {
     const entries = [...body.rows].map((row) => [row.querySelector("input").value, valueOf(row)]);
     if (entries.some(([each]) => !each)) throw new Error("Every entry wants a name");
+    const names = entries.map(([each]) => each);
+    const double = names.find((each, index) => names.indexOf(each) !== index);
+    if (double) throw new Error(`There are two entries of the name ${double}`);
+    if (!accepted.includes(fingerprint(await read(name, key)))) throw new Error("A handler has changed the state meanwhile: show it again");
     await request("POST", `/services/${encodeURIComponent(name)}/state`, { object_key: key, new_state: Object.fromEntries(entries), version: null });
+    accepted.push(fingerprint(entries.map(([each, bytes]) => ({ key: each, value: hex(bytes) }))));
     notice("Stored; it is applied between invocations of the object");
   };
   return h("div", { class: "panel" },
