@@ -174,8 +174,8 @@ def _raise_failure(url: str, failure: ExchangeFailure, http_version: str) -> NoR
     if not failure.is_other_http_version:
         raise _MayPass(DeploymentUnreachable(message))
     if http_version == HTTP_2:
-        raise Http11Only(f"{message}; the endpoint possibly supports only HTTP/1.1")
-    raise DeploymentUnreachable(f"{message}; the endpoint possibly supports only HTTP/2")
+        raise Http11Only(f"{message}; the endpoint possibly supports only HTTP/1.1: register it with `use_http_11`")
+    raise DeploymentUnreachable(f"{message}; the endpoint possibly supports only HTTP/2: register it without `use_http_11`")
 
 
 def _check_status(url: str, answer: Answer) -> None:

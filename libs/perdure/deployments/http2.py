@@ -379,7 +379,7 @@ class Http2Connection(DeploymentConnection):
         """Say what the peer did wrong. An HTTP/1.1 server shows as an HTTP/2 frame of impossible size."""
         if self.ready.done():
             return ExchangeFailure(FailureKind.RESET, f"{self._address} broke HTTP/2: {error}")
-        message = f"{self._address} answered with something else than HTTP/2, beginning with {data[:32]!r}"
+        message = f"{self._address} answered with something else than HTTP/2, beginning with {data[:32].decode('latin-1')!r}"
         return ExchangeFailure(FailureKind.CONNECT, message, is_other_http_version="frame size" in str(error))
 
     def _end(self, exc: Exception | None) -> None:

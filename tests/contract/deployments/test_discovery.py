@@ -200,7 +200,7 @@ def test_an_http1_server_asked_over_http2_is_named_as_such() -> None:
             await writer.drain()
 
         async with byte_server(serve) as port, a_client() as client:
-            with pytest.raises(Http11Only, match=r"possibly supports only HTTP/1\.1") as caught:
+            with pytest.raises(Http11Only, match=r"possibly supports only HTTP/1\.1: register it with `use_http_11`") as caught:
                 await discover(client, f"http://127.0.0.1:{port}")
         assert caught.value.code == "META0014"
 
@@ -214,7 +214,7 @@ def test_an_http2_server_asked_over_http1_is_named_as_such() -> None:
             await reader.read()
 
         async with byte_server(serve) as port, a_client() as client:
-            with pytest.raises(DeploymentUnreachable, match="possibly supports only HTTP/2"):
+            with pytest.raises(DeploymentUnreachable, match="possibly supports only HTTP/2: register it without `use_http_11`"):
                 await discover(client, f"http://127.0.0.1:{port}", use_http_11=True)
 
     run(test())
