@@ -3,11 +3,12 @@
 A transaction reads its own writes, notes what it read for the commit, and checks the client's limits.
 """
 
+import functools
 import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from tests.fdb import errors
 from tests.fdb.cluster import Mutation, Pairs, Range, add
@@ -26,10 +27,11 @@ STAMP_BYTES = 10
 CONFLICTING_KEYS = b"\xff\xff/transaction/conflicting_keys/"
 REACHES_S = 0.005
 """How often a client tries to reach servers."""
+T = TypeVar("T")
 
 
 class Servers(Protocol):
-    """A `Cluster`, here or in another process."""
+    """A `Cluster`, here or in another process; `OSError` where that cannot be reached."""
 
     is_reachable: threading.Event
 
@@ -225,7 +227,8 @@ class Transaction(Reads):
             return written.value
         if written is None and self._is_cleared(key):
             return None
-        value = self._servers.get(key, self._start())
+        version = self._start()
+        value = self._once_reached(lambda: self._servers.get(key, version))
         if not is_snapshot:
             self._reads.append((key, key + b"\x00"))
         for param in written.added if written else ():
@@ -274,8 +277,10 @@ class Transaction(Reads):
 
     def _stored(self, begin: bytes, end: bytes, reverse: bool) -> Iterator[tuple[bytes, bytes]]:
         has_more = True
+        version = self._start()
         while has_more:
-            pairs, has_more = self._servers.get_range(begin, end, self._start(), 0, reverse)
+            read = functools.partial(self._servers.get_range, begin, end, version, 0, reverse)
+            pairs, has_more = self._once_reached(read)
             yield from pairs
             if pairs and reverse:
                 end = pairs[-1][0]
@@ -313,8 +318,17 @@ class Transaction(Reads):
             while not self._servers.is_reachable.wait(REACHES_S):
                 self._check_time()
             self._binding.tries.append(dict(self.options.values))
-            self._version = self._servers.read_version()
+            self._version = self._once_reached(self._servers.read_version)
         return self._version
+
+    def _once_reached(self, ask: Callable[[], T]) -> T:
+        """Ask the servers, as often as it takes to reach them: the client never gives up by itself."""
+        while True:
+            try:
+                return ask()
+            except OSError:
+                self._binding.wait(REACHES_S)
+                self._check_time()
 
     def _commit(self) -> None:
         self._check_time()
@@ -326,11 +340,14 @@ class Transaction(Reads):
         conflicts = sum(len(begin) + len(end) for begin, end in self._reads) + sum(2 * len(key) for _, key, _ in self._mutations)
         if changed + conflicts > min(TRANSACTION_BYTES_MAX, int(str(self.options.values.get("size_limit", TRANSACTION_BYTES_MAX)))):
             raise FDBError(errors.TOO_LARGE)
+        version = self._start()
         try:
-            self._committed = self._servers.commit(self._start(), self._reads, self._mutations)
+            self._committed = self._servers.commit(version, self._reads, self._mutations)
         except FDBError as error:
             self._conflicts = error.conflicts
             raise
+        except OSError:
+            raise FDBError(errors.COMMIT_UNKNOWN) from None
 
     def _recover(self, code: int) -> None:
         self._failures += 1

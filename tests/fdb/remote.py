@@ -4,6 +4,7 @@ A process uses it when `tests/fdb/client` is on its `PYTHONPATH`; its cluster fi
 """
 
 import os
+import socket
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
@@ -15,6 +16,10 @@ from tests.fdb.binding import Binding, Database, Options
 from tests.fdb.cluster import Cluster, Mutation, Pairs, Range
 from tests.fdb.errors import FDBError
 
+REACH_S_MAX: Final = 1.0
+"""How long a client waits for a connection before it tries again."""
+WATCH: Final = {socket.TCP_NODELAY: 1, socket.TCP_KEEPIDLE: 1, socket.TCP_KEEPINTVL: 1, socket.TCP_USER_TIMEOUT: 2_000}
+"""A connection on which nothing has come back for two seconds is dead: the real client, too, asks its servers all the time."""
 REPOSITORY: Final = Path(__file__).resolve().parents[2]
 
 
@@ -23,14 +28,20 @@ class ClusterServer:
 
     Args:
         cluster: What is served.
-        directory: Where the socket and the cluster file go.
+        directory: Where the cluster file goes, and the socket where there is no `host`.
+        host: Address to listen on, for processes on other hosts.
     """
 
-    def __init__(self, cluster: Cluster, directory: Path) -> None:
+    def __init__(self, cluster: Cluster, directory: Path, *, host: str = "") -> None:
         self.cluster = cluster
         self.cluster_file = directory / "simulated.cluster"
-        self._listener = Listener(str(directory / "cluster.sock"), "AF_UNIX", backlog=128)
-        self.cluster_file.write_text(str(self._listener.address))
+        if host:
+            self._listener = Listener((host, 0), "AF_INET", backlog=128)
+            self.port = int(self._listener.address[1])
+            self.cluster_file.write_text(f"{host}:{self.port}")
+        else:
+            self._listener = Listener(str(directory / "cluster.sock"), "AF_UNIX", backlog=128)
+            self.cluster_file.write_text(str(self._listener.address))
         threading.Thread(target=self._accept, name="cluster", daemon=True).start()
 
     @property
@@ -87,12 +98,29 @@ class RemoteServers:
     def _ask(self, name: str, *arguments: object) -> Any:
         connection = getattr(self._local, "connection", None)
         if connection is None:
-            connection = self._local.connection = Client(self._address, "AF_UNIX")
-        connection.send((name, arguments))
-        value, failure = connection.recv()
+            connection = self._local.connection = _connected(self._address)
+        try:
+            connection.send((name, arguments))
+            value, failure = connection.recv()
+        except (OSError, EOFError) as error:
+            self._local.connection = None
+            connection.close()
+            raise ConnectionError(f"{self._address} does not answer") from error
         if failure is not None:
             raise FDBError(*failure)
         return value
+
+
+def _connected(address: str) -> Connection:
+    host, is_far, port = address.partition(":")
+    if not is_far:
+        return Client(address, "AF_UNIX")
+    far = socket.create_connection((host, int(port)), REACH_S_MAX)
+    far.settimeout(None)
+    for option, value in WATCH.items():
+        far.setsockopt(socket.IPPROTO_TCP, option, value)
+    far.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    return Connection(far.detach())
 
 
 def install(module: Any) -> None:
