@@ -15,7 +15,7 @@ from perdure.base.ids import format_invocation_id
 from perdure.base.trace import TraceContext
 from perdure.codec.service_protocol.events import AttemptEvent, AwaitingOn, CommandSent, Failed, RunProposed, Suspended
 from perdure.codec.service_protocol.versions import SEED_VERSION
-from perdure.deployments.interface import DeploymentClient, Exchange, ExchangeFailure, FailureKind, HeaderList
+from perdure.deployments.interface import OVER, DeploymentClient, Exchange, ExchangeFailure, FailureKind, HeaderList
 from perdure.model.deployment import ProtocolMode
 from perdure.model.invocation import AttemptTimings, Pin
 from perdure.model.journal import AttemptError, Call, Completion, ErrorBehavior, Notification, OneWayCall, Signal
@@ -212,7 +212,7 @@ class Attempt:
     def abort(self, error: AttemptError | None = None) -> None:
         """Give the exchange up, because of what came over it if `error` says so; nothing of it counts any more."""
         if not self.is_done:
-            self._exchange.abort()
+            self._give_up()
             self._close(Outcome.GIVEN_UP if error is None else Outcome.FAILED, error)
 
     @property
@@ -220,17 +220,16 @@ class Attempt:
         """Seconds since it was opened."""
         return self._host.loop.time() - self._opened_at_s
 
-    def timings(self) -> AttemptTimings:
-        """Return where the time went so far."""
+    def phases_s(self) -> tuple[float, float, float, float]:
+        """Return where the time went so far, in the order of `AttemptTimings`."""
         now_s = self._host.loop.time()
         first_s = now_s if self._first_byte_at_s is None else self._first_byte_at_s
         in_handler_s = max(0.0, now_s - first_s - self._in_commits_s)
-        return AttemptTimings(
-            waited_for_slot_us=round(self._waited_s * 1e6),
-            to_first_byte_us=round((first_s - self._opened_at_s) * 1e6),
-            in_handler_us=round(in_handler_s * 1e6),
-            in_commits_us=round(self._in_commits_s * 1e6),
-        )
+        return self._waited_s, first_s - self._opened_at_s, in_handler_s, self._in_commits_s
+
+    def timings(self) -> AttemptTimings:
+        """Return the same as it is stored."""
+        return AttemptTimings(*[round(phase_s * 1e6) for phase_s in self.phases_s()])
 
     # Inwards: the receiver of the exchange.
 
@@ -241,15 +240,9 @@ class Attempt:
         if not 200 <= status < 300:
             self._break(_error_of_status(status, by_name, self.plan.deployment.url))
         elif by_name.get("content-type") != self.plan.encoder.content_type:
-            got = by_name.get("content-type")
-            self._break(
-                AttemptError(
-                    500,
-                    f"the deployment at {self.plan.deployment.url} answered with content-type {got!r}, "
-                    f"expected {self.plan.encoder.content_type!r}",
-                    "RT0012",
-                )
-            )
+            got, wanted = by_name.get("content-type"), self.plan.encoder.content_type
+            message = f"the deployment at {self.plan.deployment.url} answered with content-type {got!r}, expected {wanted!r}"
+            self._break(AttemptError(500, message, "RT0012"))
 
     def on_data(self, data: bytes) -> None:
         for start in range(0, len(data), DATA_BYTES_MAX):
@@ -269,11 +262,15 @@ class Attempt:
             self._take(received)
 
     def on_end(self) -> None:
-        if not self.is_done:
+        if self.is_done:
+            self._let_go()
+        else:
             self._break(AttemptError(500, "the deployment ended the stream without an end, a suspension or an error", "RT0007"))
 
     def on_failure(self, failure: ExchangeFailure) -> None:
-        if not self.is_done:
+        if self.is_done:
+            self._let_go()
+        else:
             delay_ms = 0 if failure.kind is FailureKind.GOAWAY else None
             self._break(AttemptError(500, failure.message, "RT0010", next_retry_delay_ms=delay_ms))
 
@@ -309,7 +306,7 @@ class Attempt:
 
     def _item(self, sent: CommandSent, command_index: int) -> facts.AttemptItem:
         command = sent.command
-        if not isinstance(command, Call | OneWayCall):
+        if not isinstance(command, (Call, OneWayCall)):
             return facts.CommandSent(command, sent.wants_ack)
         host, index, is_seed = self._host, command_index, self.plan.version == SEED_VERSION
         if is_seed and command.target.service.startswith(_BUILT_IN):
@@ -330,12 +327,22 @@ class Attempt:
             self._host.feed(self, facts.AttemptEnded(live.id, self.number, pin, self.timings()))
             self._close(Outcome.ENDED)
         self._end_request()
-        self._host.loop.call_later(DRAIN_S_MAX, self._exchange.abort)
+        self._timer = self._host.loop.call_later(DRAIN_S_MAX, self._give_up)
+
+    def _give_up(self) -> None:
+        self._exchange.abort()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Let the exchange be forgotten, which is over."""
+        self._exchange = OVER
+        if self._timer is not None:
+            self._timer.cancel()
 
     def _break(self, error: AttemptError) -> None:
         if self.is_done:
             return
-        self._exchange.abort()
+        self._give_up()
         self._host.fail(self, error)
         self._close(Outcome.FAILED, error)
 

@@ -146,7 +146,8 @@ class Attempts:
         self._loader.prepare(effect.partition, live, effect.attempt, then)
 
     def _wanted(self, effect: StartAttempt) -> Live | None:
-        live = self._owner.live(effect.invocation_id)
+        owned = self._owner.partitions.get(effect.partition)
+        live = None if owned is None else owned.view.lives.get(effect.invocation_id)
         if live is None or live.attempt != effect.attempt or live.has_ended or live.is_open:
             return None
         return live
@@ -249,7 +250,7 @@ class Attempts:
             return
         policy = attempt.plan.options.retry_policy if attempt is not None else self._defaults_policy()
         timings = attempt.timings() if attempt is not None else AttemptTimings()
-        self._feed_failure(self._owner.partition_of(live.id), live, effect.error, timings, policy)
+        self._feed_failure(live.partition, live, effect.error, timings, policy)
 
     def retry_later(self, effect: RetryAttempt) -> None:
         """Report when the delay before a retry is over."""
@@ -275,7 +276,7 @@ class Attempts:
         if attempt.state is not None:
             attempt.state.unpin()
         target = attempt.live.record.target
-        self.meters.record(target.service, target.handler, attempt.outcome, attempt.duration_s, attempt.timings())
+        self.meters.record(target.service, target.handler, attempt.outcome, attempt.duration_s, attempt.phases_s())
         if self._owner.tracer is not None:
             self._owner.tracer.attempt(attempt)
         self._log.closed(attempt)

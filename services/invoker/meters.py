@@ -1,8 +1,8 @@
 """What an invoker counts on the way of a call: plain numbers, that `metrics` turns into metrics."""
 
+from collections.abc import Iterable
 from typing import Final
 
-from perdure.model.invocation import AttemptTimings
 from perdure.process.meters import SECONDS, SHORT_SECONDS, ByHandler, Histogram
 from services.invoker.plan import Outcome
 
@@ -55,13 +55,10 @@ class AttemptMeters:
         self.by_handler: ByHandler[HandlerMeter] = ByHandler(HandlerMeter)
         self.phases: dict[str, Histogram] = {name: Histogram(SHORT_SECONDS) for name in ("slot", "first_byte", "handler", "commits")}
 
-    def record(self, service: str, handler: str, outcome: Outcome, duration_s: float, timings: AttemptTimings) -> None:
-        """Count an attempt that ended."""
+    def record(self, service: str, handler: str, outcome: Outcome, duration_s: float, phases_s: Iterable[float]) -> None:
+        """Count an attempt that ended; `phases_s` are in the order of `phases`."""
         meter = self.by_handler.of(service, handler)
         meter.outcomes[outcome] += 1
         meter.durations.observe(duration_s)
-        phases = self.phases
-        phases["slot"].observe(timings.waited_for_slot_us / 1e6)
-        phases["first_byte"].observe(timings.to_first_byte_us / 1e6)
-        phases["handler"].observe(timings.in_handler_us / 1e6)
-        phases["commits"].observe(timings.in_commits_us / 1e6)
+        for phase, phase_s in zip(self.phases.values(), phases_s, strict=True):
+            phase.observe(phase_s)

@@ -1,7 +1,7 @@
 """How attempts reach a deployment: one exchange each, with callbacks on the event loop."""
 
 import enum
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
@@ -68,6 +68,23 @@ class Exchange(Protocol):
         ...
 
     def resume_reading(self) -> None: ...
+
+
+class _Over:
+    def send(self, data: bytes) -> None: ...
+
+    def end(self) -> None: ...
+
+    def abort(self) -> None: ...
+
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self) -> None: ...
+
+
+OVER: Final[Exchange] = _Over()
+"""An exchange that has ended. A receiver that puts it in place of its own lets go of that one, which holds the receiver: of two that hold
+each other only the collector frees the memory, and late."""
 
 
 class DeploymentClient(Protocol):

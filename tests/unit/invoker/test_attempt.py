@@ -1,5 +1,7 @@
 """One attempt against a deployment that the test plays: what is sent, and what each thing that comes back means."""
 
+import gc
+import weakref
 from types import SimpleNamespace
 from typing import Any
 
@@ -64,13 +66,14 @@ class FakeClient:
     def __init__(self) -> None:
         self.path = ""
         self.headers: dict[str, str] = {}
+        self.receiver: Any = None
         self.sent = b""
         self.has_ended = False
         self.is_aborted = False
 
     def open(self, deployment: Deployment, method: str, path: str, headers: HeaderList, receiver: object) -> "FakeClient":
         assert (deployment.id, method) == ("dp_1", "POST")
-        self.path, self.headers = path, dict(headers)
+        self.path, self.headers, self.receiver = path, dict(headers), receiver
         return self
 
     def send(self, data: bytes) -> None:
@@ -287,6 +290,24 @@ def test_timings_add_up() -> None:
     stage.host.loop.pass_time(2)
     timings = stage.attempt.timings()
     assert (timings.to_first_byte_us, timings.in_handler_us, timings.in_commits_us) == (1_000_000, 2_000_000, 0)
+
+
+@pytest.mark.parametrize("how", ["ends", "is cut after its end", "is given up"])
+def test_an_exchange_that_is_over_is_freed_without_the_collector(how: str) -> None:
+    stage = Stage()
+    attempt = stage.client.receiver
+    if how == "is given up":
+        attempt.abort()
+    else:
+        stage.answer(OUTPUT + END)
+        attempt.on_end() if how == "ends" else attempt.on_failure(ExchangeFailure(FailureKind.RESET, "cut"))
+    exchange = weakref.ref(stage.client)
+    gc.disable()
+    try:
+        del stage.client
+        assert exchange() is None
+    finally:
+        gc.enable()
 
 
 def test_a_cancellation_reaches_the_callees_of_a_seed_era_handler_though_it_says_nothing() -> None:
