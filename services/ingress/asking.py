@@ -89,7 +89,7 @@ class Asking:
             reply = await self.ask(invoke, receive)
         finally:
             self.uploads.release(held)
-        if not isinstance(reply, messages.Completed | messages.Accepted):
+        if not isinstance(reply, (messages.Completed, messages.Accepted)):
             raise unexpected(reply)
         return reply
 

@@ -57,6 +57,7 @@ class OwnedPartition:
 
     def __init__(self, machine: PartitionMachine, lease: Lease, lease_key: bytes) -> None:
         self.machine = machine
+        self.view: PartitionView = machine.view
         self.lease = lease
         self.lease_key = lease_key
         self.lease_value = encode_lease(lease)
@@ -66,10 +67,6 @@ class OwnedPartition:
         self.mail_in_lookup = 0
         self.is_drained = False
         self.is_closing = False
-
-    @property
-    def view(self) -> PartitionView:
-        return self.machine.view
 
 
 class Owner:
@@ -256,7 +253,7 @@ class Owner:
             return
         self._step = self._new_step()
         for live in step.dirty.values():
-            seal(self._view_of(live), live, step)
+            seal(self.partitions[live.partition].view, live, step)
         seal_counts({number: self.partitions[number].view for number in step.touched}, step)
         for state in step.states:
             state.pending_writes += 1
@@ -267,9 +264,6 @@ class Owner:
         self._sealed.append(Batch(step, self._batch_number, number, leases, self.keyspace, self.sender, since_ms))
         self._in_flight_since_ms = self._in_flight_since_ms or self._gathering_since_ms
         self._gathering_since_ms = None
-
-    def _view_of(self, live: Live) -> PartitionView:
-        return self.partitions[self.partition_of(live.id)].view
 
     async def _commit(self, batch: Batch) -> None:
         step = batch.step
@@ -297,8 +291,7 @@ class Owner:
         for live, length in batch.lengths:
             live.pending_writes -= 1
             live.durable_length = length
-            owned = self.partitions.get(self.partition_of(live.id))
-            if live.has_ended and owned is not None:
+            if live.has_ended and (owned := self.partitions.get(live.partition)) is not None:
                 owned.view.forget(live)
         for state in step.states:
             state.pending_writes -= 1

@@ -83,7 +83,7 @@ class Requests:
             self._bus.publish(batch.reply_subject, encode(OwnerReplies(VERSION, refused)))
 
     def _take(self, reply_subject: str, request: OwnerRequest) -> OwnerReply | None:
-        is_for_partition = isinstance(request, OperateMany | MutateState)
+        is_for_partition = isinstance(request, (OperateMany, MutateState))
         partition = request.partition if is_for_partition else self._owner.partition_of(request.invocation_id)
         owned = self._owner.partitions.get(partition)
         if owned is None or owned.is_closing:
@@ -96,7 +96,7 @@ class Requests:
         if blob_id is not None:
             self._spawn(self._fetch_and_feed(partition, reply_subject, _looked_up(request), blob_id))
             return None
-        new_uuid = ulid(self._clock.now_ms(), self._random.bytes(10)) if isinstance(request, Operate | OperateMany) else b""
+        new_uuid = ulid(self._clock.now_ms(), self._random.bytes(10)) if isinstance(request, (Operate, OperateMany)) else b""
         self._owner.feed(partition, RequestReceived(reply_subject, request, new_uuid))
         return None
 

@@ -103,7 +103,7 @@ class Http2Connection(DeploymentConnection):
         self._flush_soon()
 
     def send(self, exchange: Http2Exchange, data: bytes) -> None:
-        stream = cast("zttp.Stream", exchange.stream)
+        stream = exchange.stream
         room = stream.send_window
         if room is not None and len(data) <= room and len(data) <= self._http2.send_window:
             stream.send_data(data)
@@ -115,11 +115,11 @@ class Http2Connection(DeploymentConnection):
             self._loop.call_soon(self._flush)
 
     def end(self, exchange: Http2Exchange) -> None:
-        cast("zttp.Stream", exchange.stream).end_message()
+        exchange.stream.end_message()
         self._flush_soon()
 
     def give_up(self, exchange: Http2Exchange) -> None:
-        cast("zttp.Stream", exchange.stream).reset(frames.CANCEL)
+        exchange.stream.reset(frames.CANCEL)
         self._flush_soon()
         self._forget(exchange)
         self._owner.on_room(self)
@@ -211,7 +211,7 @@ class Http2Connection(DeploymentConnection):
         exchange = self._exchanges.get(stream_id)
         if exchange is None:
             return
-        stream = cast("zttp.Stream", exchange.stream)
+        stream = exchange.stream
         if exchange.parked:
             stream.reset(frames.CANCEL)
         elif exchange.is_ended:
@@ -277,8 +277,8 @@ class Http2Connection(DeploymentConnection):
 
         zttp would park them as well, but copies all that waits at each grant: 1.0 s -> 0.02 s for 20 MB.
         """
-        parked = cast("deque[bytes | memoryview]", exchange.parked)
-        stream = cast("zttp.Stream", exchange.stream)
+        parked, stream = exchange.parked, exchange.stream
+        assert parked is not None
         while parked:
             room = min(stream.send_window or 0, self._http2.send_window)
             if room <= 0:

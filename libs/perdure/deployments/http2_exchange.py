@@ -56,7 +56,8 @@ class Http2Exchange:
         self.headers = headers
         self.receiver = receiver
         self.connection: Link | None = None
-        self.stream: zttp.Stream | None = None
+        self.stream: zttp.Stream
+        """There is one as soon as there is a connection."""
         self.stream_id = 0
         self.parked: deque[bytes | memoryview] | None = None
         self.is_ended = False

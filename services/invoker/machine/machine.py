@@ -77,6 +77,8 @@ class PartitionMachine:
 
     def needs_reads(self, event: Event) -> bool:
         """Whether something must be read from the store before `event` is applied."""
+        if isinstance(event, (AttemptProgressed, AttemptEnded)):
+            return False
         return bool(self.lookups_of(event) or self.journals_of(event) or self.states_of(event))
 
     def lookups_of(self, event: Event) -> tuple[InvocationId, ...]:
@@ -118,7 +120,7 @@ class PartitionMachine:
 
     def load(self, invocation_id: InvocationId, record: InvocationRecord, *, is_wide: bool = False) -> None:
         """Take an unfinished invocation from the store, at takeover; `restore` follows once all are there."""
-        live = self.view.lives[invocation_id] = Live(invocation_id, record, None)
+        live = self.view.lives[invocation_id] = Live(invocation_id, self.view.number, record, None)
         live.is_wide = is_wide
 
     def load_mutation(self, object_key: ObjectKey, waiting: WaitingMutation, state: CachedState) -> None:
@@ -229,12 +231,12 @@ def _addressed(event: Event, view: PartitionView) -> InvocationId | None:
     if isinstance(event, RequestReceived):
         request = event.request
         is_certain_to_be_new = isinstance(request, Invoke) and request.is_fresh and request.invocation_id not in view.ended
-        if is_certain_to_be_new or isinstance(request, SendSignalTo | OperateMany | MutateState):
+        if is_certain_to_be_new or isinstance(request, (SendSignalTo, OperateMany, MutateState)):
             return None
         return request.invocation_id
     if isinstance(event, MailReceived):
         mail = event.mail
-        needs = mail.is_deterministic if isinstance(mail, InvokeMail) else isinstance(mail, AttachMail | OutputMail)
+        needs = mail.is_deterministic if isinstance(mail, InvokeMail) else isinstance(mail, (AttachMail, OutputMail))
         return mail.invocation_id if needs else None
     if isinstance(event, TimerFired) and event.timer.kind in {TimerKind.EXPIRE, TimerKind.EXPIRE_JOURNAL}:
         return event.timer.invocation_id

@@ -42,7 +42,7 @@ class Turn:
 
     def create(self, invocation_id: InvocationId, record: InvocationRecord, journal: list[Entry]) -> Live:
         """Put a new invocation into the view, with its first entries."""
-        live = Live(invocation_id, record, [])
+        live = Live(invocation_id, self.view.number, record, [])
         self.view.lives[invocation_id] = live
         self.count(record, +1)
         for entry in journal:
@@ -51,7 +51,7 @@ class Turn:
 
     def recall(self, invocation_id: InvocationId, record: InvocationRecord) -> Live:
         """Put a completed invocation into the view that was read from the store, so that whoever asks next meets what becomes of it."""
-        live = Live(invocation_id, record, None)
+        live = Live(invocation_id, self.view.number, record, None)
         self.view.lives[invocation_id] = live
         del self.view.found[invocation_id]
         return live

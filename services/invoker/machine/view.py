@@ -73,6 +73,7 @@ class Live:
         "last_server",
         "last_start_at_ms",
         "next_retry_at_ms",
+        "partition",
         "pause_requested",
         "pending_writes",
         "record",
@@ -81,8 +82,9 @@ class Live:
         "waiting",
     )
 
-    def __init__(self, invocation_id: InvocationId, record: InvocationRecord, journal: list[Entry] | None) -> None:
+    def __init__(self, invocation_id: InvocationId, partition: int, record: InvocationRecord, journal: list[Entry] | None) -> None:
         self.id = invocation_id
+        self.partition = partition
         self.record = record
         self.journal = journal
         self.tail: list[Entry] = []

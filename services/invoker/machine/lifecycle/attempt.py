@@ -155,7 +155,7 @@ def _apply_item(turn: Turn, live: Live, item: AttemptItem) -> AttemptError | Non
     if isinstance(item, RunProposal):
         COMMANDS[RunProposal](turn, live, item)
         return None
-    if not isinstance(item, CommandSent | CallResolved | BuiltInCalled):
+    if not isinstance(item, (CommandSent, CallResolved, BuiltInCalled)):
         return item.error
     command = item.command
     index = live.record.command_count
