@@ -1,9 +1,9 @@
 """`python -m benchmarks.hot_path`: CPU of our own code per call, and how many Python functions it calls, in one process without sockets.
 
 Ingress and invoker with all that is theirs (HTTP, machine, embedded store, HTTP/2 client) run on one event loop; in place of NATS, clients
-and a deployment there are stand-ins that cost little. So the figure leaves out the kernel's part for sockets, and the NATS server. Rounds are
-short, and the quickest counts, since neighbours make all others slower; compare it with that of another version by turns. The number of
-functions varies by a hundredth at most, with the number of commits that the calls share.
+and a deployment there are stand-ins that cost little. So the figure leaves out the kernel's part for sockets, and the NATS server. Rounds
+are short, and the quickest counts, since neighbours make all others slower; compare it with that of another version by turns. The number
+of functions varies by a hundredth at most, with the number of commits that the calls share.
 """
 
 import argparse
