@@ -45,6 +45,11 @@ def run_up(flags: Mapping[str, str]) -> int:
 
 
 def _run(config: UpConfig, flags: Mapping[str, str]) -> int:
+    if config.metrics_address and not config.metrics_address.endswith(":0"):
+        raise ConfigurationError(
+            f"metrics_address {config.metrics_address}: every process would listen there; leave it out, for the node port serves the "
+            "metrics of all, or say port 0: then each takes a free one and logs it"
+        )
     base_dir = Path(config.base_dir)
     with _lock(base_dir):
         programs = _programs(config, flags, base_dir, 0 if config.nats_url else _nats_port(config.nats_port))
