@@ -49,7 +49,7 @@ async def serve(runtime: Runtime[IngressConfig]) -> None:
     departures = Departures(waiting)
     schema = SchemaCache()
     freshness = Freshness(schema.refresh)
-    exporter = open_exporter(config, role=runtime.role, process_id=runtime.process_id)
+    exporter = open_exporter(config, role=runtime.role, process_id=runtime.process_id, registry=runtime.metrics)
     answers = Answers(
         waiting=waiting,
         departures=departures,

@@ -21,7 +21,7 @@ async def serve(runtime: Runtime[InvokerConfig]) -> None:
     schema = SchemaCache()
     await schema.start(runtime.store, runtime.bus, runtime.subjects, keyspace)
     client = open_client(config, runtime.clock)
-    exporter = open_exporter(config, role=runtime.role, process_id=runtime.process_id)
+    exporter = open_exporter(config, role=runtime.role, process_id=runtime.process_id, registry=runtime.metrics)
     invoker = Invoker(
         invoker_id=runtime.process_id,
         store=runtime.store,

@@ -15,8 +15,8 @@ from tests.e2e.suite import ROLES, ours_only
 
 LIMIT_S: Final = 20.0
 UNKNOWN: Final = "NobodyRegisteredThis"
-NOT_EMBEDDED: Final = {"perdure_store_errors", "perdure_store_cached_starts", "perdure_store_stale_starts"}
-"""What only FoundationDB has."""
+NOT_HERE: Final = {"perdure_store_errors", "perdure_store_cached_starts", "perdure_store_stale_starts", "perdure_tracing_spans"}
+"""What FoundationDB and traces have alone."""
 pytestmark = ours_only
 
 
@@ -55,7 +55,7 @@ def test_what_the_reference_names_is_there_and_nothing_else(busy: Services) -> N
     there = {name for name in scrape(busy) if name.startswith("perdure_")}
     page = (REPOSITORY / "docs/reference/metrics.md").read_text()
     documented = {name.removesuffix("_total") for name in re.findall(r"`(perdure_\w+)`", page)}
-    assert there == documented - NOT_EMBEDDED
+    assert there == documented - NOT_HERE
 
 
 def test_calls_are_counted_by_handler_and_outcome(busy: Services) -> None:

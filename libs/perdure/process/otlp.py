@@ -7,22 +7,23 @@ import asyncio
 import contextlib
 import functools
 import threading
+from collections.abc import Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 
 from perdure.base.errors import ConfigurationError
 from perdure.base.trace import TraceContext
 from perdure.base.version import SOFTWARE_VERSION
-from perdure.process.spans import Span
+from perdure.process.spans import Span, SpanCounts
 
 SPANS_WAITING_MAX: Final = 8_192
-"""Spans that wait to be sent; beyond them the oldest are dropped, with a warning."""
+"""Spans that wait to be sent; beyond them the oldest are dropped, counted and with a warning."""
 SPANS_PER_MESSAGE_MAX: Final = 512
 SEND_INTERVAL_MS: Final = 1_000
 """How long a span waits for others; what a killed process loses is not more than this."""
@@ -34,6 +35,26 @@ _HTTP_PATH: Final = "/v1/traces"
 _FLAGS: Final = TraceFlags(TraceFlags.SAMPLED)
 
 
+class _CountingSender(SpanExporter):
+    """Notes what became of each batch; in the thread that sends."""
+
+    def __init__(self, sender: SpanExporter, counts: SpanCounts) -> None:
+        self._sender = sender
+        self._counts = counts
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        self._counts.taken += len(spans)
+        result = self._sender.export(spans)
+        if result is SpanExportResult.SUCCESS:
+            self._counts.sent += len(spans)
+        else:
+            self._counts.refused += len(spans)
+        return result
+
+    def shutdown(self) -> None:
+        self._sender.shutdown()
+
+
 class OtlpExporter:
     """Sends spans in the background, from a thread of its own.
 
@@ -42,8 +63,9 @@ class OtlpExporter:
     """
 
     def __init__(self, sender: SpanExporter, *, role: str, process_id: str) -> None:
+        self.counts = SpanCounts()
         self._processor = BatchSpanProcessor(
-            sender,
+            _CountingSender(sender, self.counts),
             max_queue_size=SPANS_WAITING_MAX,
             schedule_delay_millis=SEND_INTERVAL_MS,
             max_export_batch_size=SPANS_PER_MESSAGE_MAX,
@@ -59,7 +81,8 @@ class OtlpExporter:
         self._scope = InstrumentationScope("perdure", SOFTWARE_VERSION)
 
     def add(self, span: Span) -> None:
-        """Queue a span."""
+        """Queue a span; where too many wait, the oldest goes."""
+        self.counts.note_added(waiting_max=SPANS_WAITING_MAX)
         context = span.context
         self._processor.on_end(
             ReadableSpan(

@@ -64,3 +64,27 @@ def attributes_of(invocation_id: InvocationId, target: Target) -> Attributes:
         "restate.invocation.id": format_invocation_id(invocation_id),
         "restate.invocation.target": f"{target.service}/{key}{target.handler}",
     }
+
+
+class SpanCounts:
+    """What became of the spans of a process.
+
+    Attributes:
+        taken: Handed to whoever sends them.
+        sent: The collector has them.
+        refused: It did not take them in time, or not at all.
+        dropped: Too many waited.
+    """
+
+    def __init__(self) -> None:
+        self.taken = 0
+        self.sent = 0
+        self.refused = 0
+        self.dropped = 0
+        self._added = 0
+
+    def note_added(self, *, waiting_max: int) -> None:
+        """Note one more, which takes the place of another where `waiting_max` wait already."""
+        if self._added - self.taken - self.dropped >= waiting_max:
+            self.dropped += 1
+        self._added += 1
