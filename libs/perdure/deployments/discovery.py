@@ -6,6 +6,7 @@ Source: shared/spec/service-protocol.md, section 1; shared/spec/seed-era.md, 2.2
 import asyncio
 from collections.abc import Mapping
 from typing import Final, NoReturn
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -14,7 +15,7 @@ from perdure.base.limits import MIB
 from perdure.deployments.client import HTTP_1_1, HTTP_2
 from perdure.deployments.collecting import Answer, Collector
 from perdure.deployments.errors import BadDiscoveryResponse, DeploymentUnreachable, DiscoveryError, Http11Only
-from perdure.deployments.interface import DeploymentClient, ExchangeFailure, HeaderList
+from perdure.deployments.interface import DeploymentClient, ExchangeFailure, FailureKind, HeaderList
 from perdure.deployments.manifest import MEDIA_TYPES, Discovered, parse_manifest
 from perdure.deployments.seed import MEDIA_TYPE as SEED_MEDIA_TYPE
 from perdure.model.deployment import Deployment, GoogleIdToken, ProtocolMode
@@ -32,6 +33,9 @@ SILENCE_MS_MAX: Final = 30_000
 
 MANIFEST_BYTES_MAX: Final = 16 * MIB
 SHOWN_CHARACTERS_MAX: Final = 2_000
+
+_OWN_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+"""Names that mean something else to a server in a container than to whoever registers."""
 
 
 async def discover(
@@ -169,6 +173,8 @@ def _target(
 
 def _raise_failure(url: str, failure: ExchangeFailure, http_version: str) -> NoReturn:
     message = f"error when calling '{url}': {failure.message}"
+    if failure.kind is FailureKind.CONNECT and urlsplit(url).hostname in _OWN_NAMES:
+        message += "; this name means the machine, or container, of the server"
     if not failure.may_pass:
         raise DeploymentUnreachable(message)
     if not failure.is_other_http_version:

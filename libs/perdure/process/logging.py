@@ -1,5 +1,6 @@
 """Structured logs: a constant event name, then keys. JSON on standard error, readable lines on a terminal."""
 
+import asyncio
 import logging
 import sys
 from typing import Any, Final
@@ -74,9 +75,11 @@ def _bind(bound: dict[str, str]) -> Processor:
 
 
 class _LibraryHandler(logging.Handler):
-    """Bring records of the standard library's logging into the same stream."""
+    """Bring records of the standard library's logging into the same stream, but for work that was cancelled because the process ends."""
 
     def emit(self, record: logging.LogRecord) -> None:
+        if record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError):
+            return
         structlog.get_logger().log(
             record.levelno, "library_message", library=record.name, message=record.getMessage(), exc_info=record.exc_info
         )

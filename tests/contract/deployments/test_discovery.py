@@ -223,7 +223,9 @@ def test_an_http2_server_asked_over_http1_is_named_as_such() -> None:
 def test_nobody_listening_is_unreachable_after_all_tries() -> None:
     async def test() -> None:
         async with a_client() as client:
-            with pytest.raises(DeploymentUnreachable, match=r"error when calling 'http://127\.0\.0\.1:1': cannot connect"):
+            with pytest.raises(
+                DeploymentUnreachable, match=r"error when calling 'http://127\.0\.0\.1:1': cannot connect.*container, of the server"
+            ):
                 await discover(client, "http://127.0.0.1:1", random=NoJitter())
 
     run(test())

@@ -1,3 +1,4 @@
+import asyncio
 import json
 import logging
 
@@ -63,6 +64,14 @@ def test_what_libraries_log_comes_in_the_same_form(capsys: pytest.CaptureFixture
     logging.getLogger("uvicorn.error").info("chatter")
     (line,) = printed(capsys)
     assert (line["event"], line["library"], line["message"], line["role"]) == ("library_message", "uvicorn.error", "port 80", "admin")
+
+
+def test_work_that_was_cancelled_at_the_end_is_not_worth_a_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    configure("info", "json")
+    for cancelled in (asyncio.CancelledError(), ValueError("broken")):
+        logging.getLogger("uvicorn.error").error("Exception in ASGI application", exc_info=cancelled)
+    (line,) = printed(capsys)
+    assert str(line["exception"]).endswith("ValueError: broken")
 
 
 def test_an_exception_on_the_console_is_a_plain_traceback(capsys: pytest.CaptureFixture[str]) -> None:
