@@ -73,7 +73,7 @@ def running(command: list[str], log: Path, env: dict[str, str]) -> Iterator[subp
         process = subprocess.Popen(command, stdout=sink, stderr=sink, cwd=HERE, env={**os.environ, **env}, start_new_session=True)
     try:
         yield process
-    except BaseException:
+    except (Exception, SystemExit):
         print(f"\nThe end of {log.name}:\n{log.read_text(errors='replace')[-3_000:]}", file=sys.stderr)
         raise
     finally:
@@ -154,4 +154,9 @@ def main() -> None:
 
 STARTED: Final = time.monotonic()
 if __name__ == "__main__":
-    main()
+    for number in (signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C: what was started is ended
+        signal.signal(number, signal.default_int_handler)
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit("\nstopped")

@@ -1,5 +1,6 @@
 """What several programs print as one stream: whole lines, each with the name of its program."""
 
+import os
 import sys
 from typing import Final
 
@@ -48,18 +49,27 @@ class Output:
 
     def line(self, text: str) -> None:
         """Write a line without a prefix."""
-        sys.stdout.buffer.write(text.encode() + b"\n")
-        sys.stdout.buffer.flush()
+        _put(text.encode() + b"\n")
 
     def _write(self, name: str, lines: bytes) -> None:
         prefix = self._prefix_by_name.get(name)
         if prefix is None:
             prefix = self._prefix_by_name[name] = self._make_prefix(name)
-        sys.stdout.buffer.write(b"".join(prefix + line + b"\n" for line in lines.split(b"\n")))
-        sys.stdout.buffer.flush()
+        _put(b"".join(prefix + line + b"\n" for line in lines.split(b"\n")))
 
     def _make_prefix(self, name: str) -> bytes:
         padded = f"{name:<{self._name_width}} | "
         if not self._is_coloured:
             return padded.encode()
         return f"\x1b[{_COLOURS[len(self._prefix_by_name) % len(_COLOURS)]}m{padded}\x1b[0m".encode()
+
+
+def _put(data: bytes) -> None:
+    """Write to standard output, from now on to nowhere where nobody reads it any more: the terminal or the other end of a pipe is gone."""
+    try:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)

@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import pytest
 
 from perdure.cli.output import LINE_BYTES_MAX, Output
@@ -39,3 +43,12 @@ def test_a_line_without_end_does_not_fill_the_memory(capfdbinary: pytest.Capture
     output = Output(1)
     output.feed("a", b"x" * (LINE_BYTES_MAX + 1))
     assert len(capfdbinary.readouterr().out) == LINE_BYTES_MAX + 1 + len(b"a | \n")
+
+
+def test_output_that_nobody_reads_any_more_is_no_reason_to_end() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    program = "from perdure.cli.output import Output; out = Output(1); [out.line('x') for _ in range(3)]"
+    done = subprocess.run([sys.executable, "-c", program], stdout=writer, stderr=subprocess.PIPE, timeout=30, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, b"")
