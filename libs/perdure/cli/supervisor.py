@@ -23,7 +23,7 @@ from perdure.process import notify, parent
 BACKOFF_S_MIN: Final = 0.1
 BACKOFF_S_MAX: Final = 5.0
 STEADY_S: Final = 1.0
-"""A program that lived this long starts with the shortest backoff again."""
+"""A program that was ready and lived this long starts with the shortest backoff again."""
 
 WRONG_SETTING: Final = 2
 """Exit status of a program that cannot start because of a setting or a port: starting it again would not help."""
@@ -60,7 +60,7 @@ class _Child:
 
     def plan_restart(self, now_s: float) -> float:
         """Note that it is to start again; return in how many seconds."""
-        if now_s - self.started_at_s >= STEADY_S:
+        if self.address is not None and now_s - self.started_at_s >= STEADY_S:
             self.backoff_s = BACKOFF_S_MIN
         delay_s = self.backoff_s
         self.backoff_s = min(BACKOFF_S_MAX, self.backoff_s * 2)

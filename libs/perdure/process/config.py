@@ -252,7 +252,7 @@ def _from_environment(settings: list[Setting], environ: Mapping[str, str], secti
             continue
         first, separator, _ = variable.removeprefix(_PREFIX).partition("__")
         if not separator or first.lower() not in SECTIONS - {section}:
-            raise ConfigurationError(f"unknown environment variable {variable}; --help lists all")
+            raise ConfigurationError(f"unknown environment variable {variable}; {_where_listed(section)}")
     return values
 
 
@@ -268,18 +268,26 @@ def _from_file(by_name: dict[str, Setting], path: str, section: str) -> dict[str
         if isinstance(value, dict) and key in SECTIONS:
             if key == section:
                 for own, own_value in cast("dict[str, object]", value).items():
-                    values[own] = _file_value(by_name, own, own_value, section, path)
+                    values[own] = _file_value(by_name, own, own_value, section, path, section)
         else:
-            values[key] = _file_value(by_name, key, cast("object", value), "", path)
+            values[key] = _file_value(by_name, key, cast("object", value), "", path, section)
     return values
 
 
-def _file_value(by_name: dict[str, Setting], key: str, value: object, section: str, path: str) -> object:
+def _file_value(by_name: dict[str, Setting], key: str, value: object, table: str, path: str, section: str) -> object:
     setting = by_name.get(key)
-    where = f"{section}.{key}" if section else key
-    if setting is None or setting.section != section or key == "config":
-        raise ConfigurationError(f"unknown key {where} in {path}; --help lists all")
+    where = f"{table}.{key}" if table else key
+    if setting is not None and table and not setting.section:
+        raise ConfigurationError(f"{key} in {path} is a key of all processes: write it at the top, not in [{table}]")
+    if setting is not None and not table and setting.section:
+        raise ConfigurationError(f"{key} in {path} is a key of one process: write it in its table, [{setting.section}]")
+    if setting is None or key == "config":
+        raise ConfigurationError(f"unknown key {where} in {path}; {_where_listed(section)}")
     return setting.convert(value, f"{where} in {path}")
+
+
+def _where_listed(section: str) -> str:
+    return "docs/reference/configuration.md lists all" if section == "up" else "--help lists all"
 
 
 def _read_secret(setting: Setting, path: str) -> str:

@@ -84,10 +84,18 @@ class Setting(msgspec.Struct, frozen=True):
         """Whether it is a table in the file, and JSON elsewhere."""
         return typing.get_origin(_bare(self.type)) is dict
 
+    @property
+    def _choices(self) -> list[str]:
+        """Return the words of which it must be one; none where it is free."""
+        patterns = (meta.pattern or "" for meta in _metas(self.type))
+        return [word for pattern in patterns for word in pattern.removeprefix("^(").removesuffix(")$").split("|") if "|" in pattern]
+
     def _convert(self, value: object, where: str) -> object:
         try:
             return msgspec.convert(value, self.type, strict=False)
         except msgspec.ValidationError as error:
+            if self._choices and isinstance(value, str):
+                raise ConfigurationError(f"{where}: {value!r} is none of {', '.join(self._choices)}") from None
             shown = "" if self.unit or isinstance(value, list | dict) else f"{value!r}: "
             raise ConfigurationError(f"{where}: {shown}{error}") from None
 

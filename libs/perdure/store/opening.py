@@ -19,6 +19,7 @@ def open_store(*, path: str | None, fdb_cluster_file: str | None, root: str, fdb
         fdb: How this process uses FoundationDB.
 
     Raises:
+        ConfigurationError: The cluster file or FoundationDB's native client is missing.
         StoreError: The store cannot be opened, or neither place is given.
     """
     if fdb_cluster_file:

@@ -99,9 +99,10 @@ def test_a_wrong_flag_or_variable_is_refused_by_name(argv: list[str], environ: d
     ("text", "message"),
     [
         ("prot = 1", "unknown key prot"),
-        ("port = 1", "unknown key port"),
+        ("port = 1", "write it in its table, [ingress]"),
         ("[ingress]\nprot = 1", "unknown key ingress.prot"),
-        ('[ingress]\nroot = "x"', "unknown key ingress.root"),
+        ('[ingress]\nroot = "x"', "write it at the top, not in [ingress]"),
+        ('log_level = "loud"', "'loud' is none of debug, info, warning, error"),
         ("[ingres]\nport = 1", "unknown key ingres"),
         ('[ingress]\nport = "x"', "ingress.port in"),
         ("[ingress]\npatience = 10", "ingress.patience in"),

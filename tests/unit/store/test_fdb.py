@@ -11,7 +11,7 @@ import fdb
 import pytest
 from fdb import fdboptions
 
-from perdure.base.errors import CommitUnknown, StoreError
+from perdure.base.errors import CommitUnknown, ConfigurationError, StoreError
 from perdure.process.config import CommonConfig, fdb_options
 from perdure.process.metrics import ProcessMetrics, count_store
 from perdure.store.fdb import store as fdb_store
@@ -494,7 +494,7 @@ def test_options_that_are_set_are_the_official_bindings_and_of_its_types(protoco
 
 
 def test_a_missing_cluster_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="nowhere"):
+    with pytest.raises(ConfigurationError, match="nowhere"):
         open_store(path=None, fdb_cluster_file=str(tmp_path / "nowhere"), root="r")
 
 
@@ -505,5 +505,5 @@ def test_a_native_client_that_cannot_be_loaded_is_reported_with_advice(tmp_path:
     monkeypatch.setattr(fdb, "api_version", api_version)
     cluster_file = tmp_path / "fdb.cluster"
     cluster_file.write_text("test:test@127.0.0.1:4500")
-    with pytest.raises(StoreError, match="foundationdb-clients"):
+    with pytest.raises(ConfigurationError, match="foundationdb-clients"):
         open_store(path=None, fdb_cluster_file=str(cluster_file), root="a root that nobody else loads with")

@@ -7,7 +7,7 @@ import functools
 from collections.abc import Sequence
 from typing import Any, Final, Protocol, cast
 
-from perdure.base.errors import StoreError
+from perdure.base.errors import ConfigurationError
 
 API_VERSION: Final = 730
 WANT_ALL: Final = -2
@@ -142,7 +142,7 @@ def load() -> Binding:
     """Load the native client.
 
     Raises:
-        StoreError: The native client is missing, or too old for the binding.
+        ConfigurationError: The native client is missing, or too old for the binding.
     """
     import fdb
 
@@ -150,7 +150,7 @@ def load() -> Binding:
     try:
         binding.api_version(API_VERSION)
     except Exception as error:  # The binding raises nothing narrower.
-        raise StoreError(
+        raise ConfigurationError(
             f"FoundationDB's native client cannot be used: {error}. Install the package `foundationdb-clients` of a version "
             "not below that of the Python package `foundationdb`, or leave the cluster file unset for the embedded store"
         ) from error

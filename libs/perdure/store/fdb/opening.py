@@ -3,7 +3,7 @@
 import functools
 from pathlib import Path
 
-from perdure.base.errors import StoreError
+from perdure.base.errors import ConfigurationError, StoreError
 from perdure.store.fdb.binding import Binding, load
 from perdure.store.fdb.options import FdbOptions, configure_network
 from perdure.store.fdb.store import FdbStore
@@ -18,11 +18,12 @@ def open_fdb(cluster_file: str, *, trace_group: str, options: FdbOptions | None 
         options: How this process uses the cluster; those of its network are the first caller's.
 
     Raises:
-        StoreError: The file or the native client is missing, or an option is wrong.
+        ConfigurationError: The file or the native client is missing.
+        StoreError: An option is wrong.
     """
     options = options or FdbOptions()
     if not Path(cluster_file).is_file():
-        raise StoreError(f"the cluster file {cluster_file} does not exist")
+        raise ConfigurationError(f"the cluster file {cluster_file} does not exist; correct fdb_cluster_file")
     binding = load()
     try:
         _configure_once(binding, options, trace_group)
