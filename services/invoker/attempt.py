@@ -296,7 +296,7 @@ class Attempt:
                     some = items[start : start + ITEMS_PER_EVENT_MAX]
                     self._host.feed(self, facts.AttemptProgressed(self.live.id, self.number, pin, some))
         if terminal is not None and not self.is_done:
-            self._finish(terminal, pin)
+            self._finish(terminal)
 
     def _pass_on(self) -> None:
         """Take what is due without a word of the deployment: cancellations that its protocol leaves to the server to pass on."""
@@ -315,16 +315,16 @@ class Attempt:
             return call_built_in(host.resolver, host.schema, self.live, command, wants_ack=sent.wants_ack, command_index=index)
         return host.resolver.resolve(host.schema, self.live, command, wants_ack=sent.wants_ack, command_index=index, is_seed=is_seed)
 
-    def _finish(self, terminal: AttemptEvent, pin: Pin) -> None:
+    def _finish(self, terminal: AttemptEvent) -> None:
         live = self.live
         if isinstance(terminal, Failed):
             self._host.fail(self, terminal.error)
             self._close(Outcome.FAILED, terminal.error)
         elif isinstance(terminal, Suspended):
-            self._host.feed(self, facts.AttemptSuspended(live.id, self.number, pin, terminal.future, self.timings()))
+            self._host.feed(self, facts.AttemptSuspended(live.id, self.number, terminal.future, self.timings()))
             self._close(Outcome.SUSPENDED)
         else:
-            self._host.feed(self, facts.AttemptEnded(live.id, self.number, pin, self.timings()))
+            self._host.feed(self, facts.AttemptEnded(live.id, self.number, self.timings()))
             self._close(Outcome.ENDED)
         self._end_request()
         self._timer = self._host.loop.call_later(DRAIN_S_MAX, self._give_up)

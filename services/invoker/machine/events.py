@@ -88,7 +88,6 @@ class AttemptSuspended(_Event, frozen=True):
 
     invocation_id: InvocationId
     attempt: int
-    pin: Pin
     awaiting: Future
     timings: AttemptTimings
 
@@ -98,7 +97,6 @@ class AttemptEnded(_Event, frozen=True):
 
     invocation_id: InvocationId
     attempt: int
-    pin: Pin
     timings: AttemptTimings
 
 

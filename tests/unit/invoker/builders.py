@@ -112,13 +112,13 @@ class Machine:
 
     def suspend(self, number: int, awaiting: Future) -> Step:
         live = self.view.lives[an_id(number)]
-        return self.feed(AttemptSuspended(live.id, live.attempt, PIN, awaiting, AttemptTimings()))
+        return self.feed(AttemptSuspended(live.id, live.attempt, awaiting, AttemptTimings()))
 
     def end(self, number: int, value: bytes = b"out") -> Step:
         """Let the handler return a value."""
         live = self.view.lives[an_id(number)]
         self.send(number, Output(Success(value)))
-        return self.feed(AttemptEnded(live.id, live.attempt, PIN, AttemptTimings()))
+        return self.feed(AttemptEnded(live.id, live.attempt, AttemptTimings()))
 
     def fail(self, number: int, error: AttemptError | None = None, policy: EffectiveRetryPolicy | None = None) -> Step:
         live = self.view.lives[an_id(number)]

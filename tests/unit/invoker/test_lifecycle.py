@@ -61,6 +61,13 @@ def test_a_suspension_on_what_is_already_there_runs_again_at_once() -> None:
     assert machine.status() is Status.INVOKED
 
 
+def test_a_suspension_without_a_command_pins_nothing() -> None:
+    machine = Machine()
+    live = machine.running()
+    machine.suspend(1, Future(signal_indexes=(17,)))
+    assert (machine.status(), live.record.pin) == (Status.SUSPENDED, None)
+
+
 def test_all_of_a_tree_must_be_there() -> None:
     machine = Machine()
     machine.running()

@@ -44,7 +44,6 @@ def suspended(turn: Turn, event: AttemptSuspended) -> None:
     live = _running(turn, event.invocation_id, event.attempt)
     if live is None or live.is_failing:
         return
-    _pin(live, event.pin)
     live.record.timings = event.timings
     assert live.journal is not None, "the journal of a running attempt is in memory"
     if live.pause_requested:
@@ -65,7 +64,6 @@ def ended(turn: Turn, event: AttemptEnded) -> None:
     live = _running(turn, event.invocation_id, event.attempt)
     if live is None or live.is_failing:
         return
-    _pin(live, event.pin)
     live.record.timings = event.timings
     assert live.journal is not None, "the journal of a running attempt is in memory"
     output = next((entry for entry in reversed(live.journal) if isinstance(entry, Output)), None)
