@@ -32,6 +32,20 @@ def test_a_paused_invocation_keeps_what_arrives_and_goes_on_when_resumed(contrac
     assert contract.suite.attach(invocation).json() == 2
 
 
+def test_an_invocation_that_did_nothing_yet_is_pinned_to_no_deployment(contract: Contract, key: str) -> None:
+    waits = {"type": "awaitOne", "command": {"type": "createSignal", "signalName": "never"}}
+    waiting = contract.send("VirtualObjectCommandInterpreter", key, "interpretCommands", body={"commands": [waits]})
+    status = "running" if contract.prefix.endswith("Stream") else "suspended"
+    assert contract.wait_for_status(waiting, status).get("pinned_deployment_id") is None
+    assert contract.operate(waiting, "kill").status_code == 200
+
+
+def test_an_invocation_shows_when_it_was_to_start(contract: Contract) -> None:
+    sent = contract.send("Beyond", "drawTwice?delay=10ms")
+    assert contract.suite.attach(sent).status_code == 200
+    assert contract.row(sent).get("scheduled_start_at")
+
+
 def test_a_paused_invocation_can_be_killed(contract: Contract, key: str) -> None:
     invocation = contract.send("NonDeterministic", key, "setDifferentKey")
     contract.wait_for_status(invocation, "paused")

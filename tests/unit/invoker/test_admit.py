@@ -58,6 +58,15 @@ def test_a_scheduled_invocation_starts_when_its_time_comes() -> None:
     assert not [key for key in machine.rows if key.startswith(machine.keys.timers)]
 
 
+def test_a_repeated_send_is_told_when_it_starts_only_ahead_of_that() -> None:
+    machine = Machine()
+    machine.invoke(1, wants_result=False, execution_at_ms=5_000)
+    assert replies(machine.invoke(1, wants_result=False)) == [Accepted(2, 5_000, is_new=False)]
+    machine.pass_time(4_000)
+    assert replies(machine.invoke(1, wants_result=False, request_id=3)) == [Accepted(3, None, is_new=False)]
+    assert machine.view.lives[an_id(1)].record.execution_at_ms == 5_000
+
+
 def test_a_repeated_call_waits_with_the_first_and_gets_the_same_result() -> None:
     machine = Machine()
     machine.running(1, idempotency_key="i")
@@ -164,7 +173,7 @@ def test_what_has_ended_stays_in_memory_until_that_has_committed() -> None:
     output = CommandSent(Output(Success(b"out")))
     machine.machine.apply(AttemptProgressed(live.id, live.attempt, PIN, [output]), machine.now_ms, in_flight)
     gathering = Step()
-    machine.machine.apply(AttemptEnded(live.id, live.attempt, PIN, AttemptTimings()), machine.now_ms, gathering)
+    machine.machine.apply(AttemptEnded(live.id, live.attempt, AttemptTimings()), machine.now_ms, gathering)
     live.pending_writes -= 1  # the batch in flight has committed
     machine.view.forget(live)
     assert machine.view.lives[live.id] is live

@@ -48,12 +48,6 @@ def admit_mail(turn: Turn, mail: InvokeMail) -> None:
             answer_when_completed(turn, existing, mail.sink)
 
 
-def start_scheduled(turn: Turn, live: Live) -> None:
-    """Start or queue an invocation whose time has come."""
-    live.record.execution_at_ms = None
-    run_or_queue(turn, live)
-
-
 def _create(turn: Turn, request: Invoke | InvokeMail, source: Source) -> Live:
     target = request.target
     has_time = request.execution_at_ms is not None
@@ -109,7 +103,8 @@ def _repeat_request(turn: Turn, reply_subject: str, request: Invoke, existing: L
     record = existing.record if isinstance(existing, Live) else existing
     same_request = record.source.request == (reply_subject, request.request_id)
     if not request.wants_result:
-        turn.reply(reply_subject, Accepted(request.request_id, record.execution_at_ms, is_new=same_request))
+        is_ahead = same_request or record.status is Status.SCHEDULED
+        turn.reply(reply_subject, Accepted(request.request_id, record.execution_at_ms if is_ahead else None, is_new=same_request))
     elif request.target.handler_type is HandlerType.WORKFLOW and not same_request:
         turn.reply(reply_subject, Completed(request.request_id, ALREADY_INVOKED))
     else:

@@ -11,7 +11,7 @@ from perdure.model.mail import CompletionMail, SignalMail
 from perdure.model.result import Void
 from perdure.model.timer import Timer, TimerKind
 from services.invoker.machine import futures
-from services.invoker.machine.lifecycle.admit import start_scheduled
+from services.invoker.machine.lifecycle.admit import run_or_queue
 from services.invoker.machine.lifecycle.cancel import cancel
 from services.invoker.machine.lifecycle.purge import expire, expire_journal
 from services.invoker.machine.turn import Turn
@@ -59,7 +59,7 @@ def timer_fired(turn: Turn, timer: Timer) -> None:
         return
     if timer.kind is TimerKind.START:
         if live.record.status is Status.SCHEDULED:
-            start_scheduled(turn, live)
+            run_or_queue(turn, live)
     else:
         deliver(turn, live, Completion(CompletionType.SLEEP, timer.number, Void()))
 
