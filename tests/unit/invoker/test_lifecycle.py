@@ -242,6 +242,8 @@ def test_a_prefix_of_a_journal_before_version_6_is_not_restarted() -> None:
     machine.end(1)
     assert operate(machine, "restart_as_new", from_entry=1).outcome == "unsupported"
     assert operate(machine, "restart_as_new").outcome == "done"
+    operate(machine, "purge_journal")
+    assert operate(machine, "restart_as_new", from_entry=1).outcome == "no_journal"
 
 
 def test_a_restart_from_a_prefix_with_an_open_command_is_refused() -> None:

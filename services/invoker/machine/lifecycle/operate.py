@@ -143,11 +143,13 @@ def _restart_as_new(turn: Turn, request: Operate, record: InvocationRecord, new_
         return "not_started", None
     if record.status is not Status.COMPLETED:
         return "still_running", None
-    if record.target.handler_type is HandlerType.WORKFLOW or (request.from_entry > 0 and not _keeps_prefixes(record)):
+    if record.target.handler_type is HandlerType.WORKFLOW:
         return "unsupported", None
     journal = turn.view.journals.get(request.invocation_id, [])
     if not journal:
         return "no_journal", None
+    if request.from_entry > 0 and not _keeps_prefixes(record):
+        return "unsupported", None
     kept = _prefix(journal, request.from_entry)
     if kept is None:
         return "open_prefix", None
