@@ -121,7 +121,7 @@ class Call(_Entry, frozen=True, tag=14):
 
 
 class OneWayCall(_Entry, frozen=True, tag=15):
-    """A call whose result nobody awaits; `invoke_at_ms` 0 or in the past means now."""
+    """A call whose result nobody awaits; `invoke_at_ms` 0 means now."""
 
     target: CallTarget
     parameter: bytes

@@ -116,6 +116,15 @@ def test_a_delayed_one_way_call_is_scheduled() -> None:
     assert machine.status(2) is Status.INVOKED
 
 
+def test_a_one_way_call_whose_time_has_passed_is_scheduled_and_starts_at_once() -> None:
+    machine = Machine()
+    machine.running()
+    machine.send(1, a_call(an_id(2), journal.OneWayCall(journal.CallTarget("Svc", "handle", ""), b"p", (), 1, 1)))
+    assert machine.view.lives[an_id(2)].record.execution_at_ms == 1
+    machine.pass_time(0)
+    assert machine.status(2) is Status.INVOKED
+
+
 def test_an_awakeable_is_completed_by_another_invocation() -> None:
     machine = Machine()
     machine.running(1)

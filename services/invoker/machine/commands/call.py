@@ -19,11 +19,10 @@ def apply_call(turn: Turn, live: Live, resolved: CallResolved) -> None:
 
 
 def apply_one_way_call(turn: Turn, live: Live, resolved: CallResolved) -> None:
-    """Journal a call that nobody awaits; with a time in the future it is scheduled."""
+    """Journal a call that nobody awaits; with a time it is scheduled, even where that has passed."""
     command = resolved.command
     assert isinstance(command, OneWayCall)
-    at_ms = command.invoke_at_ms if command.invoke_at_ms > turn.now_ms else None
-    _invoke(turn, live, resolved, command, sink=None, execution_at_ms=at_ms)
+    _invoke(turn, live, resolved, command, sink=None, execution_at_ms=command.invoke_at_ms or None)
 
 
 def apply_built_in(turn: Turn, live: Live, called: BuiltInCalled) -> None:
