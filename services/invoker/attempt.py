@@ -284,7 +284,9 @@ class Attempt:
                 command_index += 1
             elif isinstance(event, RunProposed):
                 items.append(event.proposal)
-            elif not isinstance(event, AwaitingOn):
+            elif isinstance(event, AwaitingOn):
+                self.live.awaiting_on = event.future
+            else:
                 terminal = event
                 break
         pin = Pin(self.plan.deployment.id, self.plan.version)

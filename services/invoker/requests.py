@@ -160,7 +160,7 @@ def _tell(live: Live) -> LiveInvocation:
     return LiveInvocation(
         invocation_id=live.id,
         status=status,
-        retry_count=live.failures + (1 if live.is_open else 0),
+        retry_count=live.failed_attempts + (1 if live.is_open else 0),
         last_start_at_ms=live.last_start_at_ms,
         next_retry_at_ms=live.next_retry_at_ms,
         last_failure=None if failure is None else attempt_failure_text(failure),
@@ -170,4 +170,5 @@ def _tell(live: Live) -> LiveInvocation:
         related_command_index=None if failure is None else failure.related_command_index,
         related_command_name=None if failure is None else failure.related_command_name,
         related_command_type=None if failure is None else failure.related_command_type,
+        awaiting_on=live.awaiting_on,
     )

@@ -8,7 +8,7 @@ from typing import Final, Literal, TypeVar
 import msgspec
 
 from perdure.base.ids import InvocationId
-from perdure.model.journal import Headers
+from perdure.model.journal import Future, Headers
 from perdure.model.result import Failure, Outcome, Success, Void
 from perdure.model.state import StateMutation
 from perdure.model.target import Target
@@ -296,6 +296,7 @@ class LiveInvocation(_Message, frozen=True):
     related_command_index: int | None = None
     related_command_name: str | None = None
     related_command_type: str | None = None
+    awaiting_on: Future | None = None
 
 
 class LiveInvocations(_Message, frozen=True):

@@ -152,7 +152,9 @@ _LIVE: Final = {
     "entry_index": Column[LiveInvocation]("last_failure_related_entry_index", _U64, nothing),
     "entry_name": Column[LiveInvocation]("last_failure_related_entry_name", _TEXT, nothing),
     "entry_type": Column[LiveInvocation]("last_failure_related_entry_type", _TEXT, nothing),
-    "awaiting": Column[LiveInvocation]("last_awaiting_on_future_json", _TEXT, nothing),
+    "awaiting": Column[LiveInvocation](
+        "last_awaiting_on_future_json", _TEXT, lambda live: None if live.awaiting_on is None else future_json(live.awaiting_on)
+    ),
 }
 _FAILURE: Final = ("last_failure", "last_failure_error_code")
 _ENTRY: Final = ("entry_index", "entry_name", "entry_type")

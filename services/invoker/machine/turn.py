@@ -115,8 +115,13 @@ class Turn:
         if self.step.traced is not None:
             self.step.traced.append(Traced(live, self.now_ms, entry_index, index, command))
         live.record.command_count = index + 1
-        live.failures_since_entry = 0
+        self.note_progress(live)
         return index
+
+    def note_progress(self, live: Live) -> None:
+        """Forget the failures before what the attempt did now."""
+        live.failures_since_entry = 0
+        live.last_failure = None
 
     def complete(self, live: Live, completion_type: CompletionType, completion_id: int, result: Result) -> None:
         """Journal the answer to a command of an invocation of this partition, in the step of the command itself."""
@@ -181,8 +186,9 @@ class Turn:
         """Forget what only a running attempt needs."""
         live.journal = None
         live.tail = []
-        live.failures = 0
-        live.failures_since_entry = 0
+        live.failures = live.failed_attempts = live.failures_since_entry = 0
+        live.last_failure = None
+        live.awaiting_on = None
         live.is_open = False
         live.pause_requested = False
         live.next_retry_at_ms = None

@@ -9,7 +9,7 @@ import msgspec
 from perdure.base.ids import InvocationId
 from perdure.bus.messages import InvocationFilter
 from perdure.model.invocation import IngressSink, InvocationRecord, Status
-from perdure.model.journal import AttemptError, Entry
+from perdure.model.journal import AttemptError, Entry, Future
 from perdure.model.promise import PromiseRecord
 from perdure.model.state import StateMutation
 from perdure.model.timer import Timer
@@ -49,7 +49,10 @@ class Live:
         has_ended: It is completed or removed; it leaves memory once that has committed.
         is_removed: It leaves no row behind.
         is_wide: Its record, as last written, is too large for one row.
-        failures: Failed attempts of this stretch; `failures_since_entry` the same since the journal grew.
+        failures: Failed attempts of this stretch that count against the policy; `failed_attempts` with all others, `failures_since_entry`
+            those since the journal grew.
+        last_failure: Why the last attempt failed, until the handler makes progress.
+        awaiting_on: What the handler said it waits for, where its protocol tells.
         durable_length: Entries that are known to be committed.
         pending_writes: Batches with a change of the record that have not committed.
         pause_requested: The next suspension or failure of the attempt becomes a pause.
@@ -58,7 +61,9 @@ class Live:
 
     __slots__ = (
         "attempt",
+        "awaiting_on",
         "durable_length",
+        "failed_attempts",
         "failures",
         "failures_since_entry",
         "has_ended",
@@ -96,6 +101,7 @@ class Live:
         self.is_removed = False
         self.is_wide = False
         self.failures = 0
+        self.failed_attempts = 0
         self.failures_since_entry = 0
         self.durable_length = record.journal_length
         self.pending_writes = 0
@@ -105,6 +111,7 @@ class Live:
         self.last_start_at_ms: int | None = None
         self.next_retry_at_ms: int | None = None
         self.last_server: str | None = None
+        self.awaiting_on: Future | None = None
         self.last_deployment_id: str | None = None
 
 

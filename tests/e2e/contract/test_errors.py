@@ -37,6 +37,7 @@ def test_a_handler_says_itself_when_to_try_again(contract: Contract, key: str) -
     row = contract.wait_for_status(invocation, "backing-off")
     assert row["next_retry_at"] > row["last_start_at"]
     assert row["last_attempt_deployment_id"] == contract.deployment_id, "though it is not pinned yet"
+    assert row["retry_count"] == 1, "whatever does not count against the policy"
     assert contract.endpoint.effects(key) == ["attempt"]
     assert contract.operate(invocation, "resume").status_code == 200
     assert contract.suite.attach(invocation).json() == 2

@@ -310,6 +310,18 @@ def test_an_error_that_repeats_is_noted_once_until_there_is_progress() -> None:
     assert [event.after_entry_index for event in events(machine)] == [0, 1]
 
 
+@pytest.mark.parametrize("progress", [(journal.Run(2),), (RunProposal(1, Success(b"v")),)], ids=["command", "proposal"])
+def test_a_failure_is_told_until_there_is_progress(progress: tuple[journal.Command | RunProposal, ...]) -> None:
+    machine = Machine()
+    live = machine.running()
+    machine.send(1, journal.Run(1))
+    machine.fail(1, AttemptError(500, "broken", "RT0007", next_retry_delay_ms=10))
+    assert (live.failures, live.failed_attempts, live.failures_since_entry) == (0, 1, 1), "its own delay is not held against it"
+    machine.feed(RetryDue(live.id, live.attempt))
+    machine.send(1, *progress)
+    assert (live.last_failure, live.failed_attempts, live.failures_since_entry) == (None, 1, 0)
+
+
 def test_a_pause_is_noted_with_its_error_and_one_by_hand_without() -> None:
     machine = Machine()
     machine.running(1)

@@ -12,12 +12,14 @@ from perdure.base.ids import InvocationId, invocation_id, partition_of
 from perdure.base.limits import MIB, SCAN_ROWS_MAX
 from perdure.bus.messages import LiveInvocation
 from perdure.model.invocation import InvocationRecord, Status
+from perdure.model.journal import Future
 from perdure.model.result import Success
 from perdure.model.target import HandlerType, Target
 from perdure.query.catalogue import TABLES
 from perdure.query.engine import Engine
 from perdure.query.errors import QueryError
 from perdure.query.table import LiveById, Snapshot
+from perdure.query.texts import future_json
 from perdure.store.chunks import set_chunked
 from perdure.store.format import prepare
 from perdure.store.interface import ReadTransaction, Store, Transaction
@@ -137,7 +139,8 @@ def test_what_invokers_tell_of_running_invocations_is_shown(tmp_path: Path) -> N
         await prepare(store, KEYSPACE, 1)
         await store.transact(fill)
         failing = LiveInvocation(ids[1], "backing-off", 3, 7, 9, "[500] m", "RT0007", "dp_1a", "sdk/1", 2, "r1", "Run")
-        engine = an_engine(store, LiveInvocation(ids[0], "running", 1), failing, LiveInvocation(ids[3], "running", 1))
+        waiting = LiveInvocation(ids[0], "running", 1, awaiting_on=Future(signal_indexes=(17,)))
+        engine = an_engine(store, waiting, failing, LiveInvocation(ids[3], "running", 1))
         query = (
             "SELECT status, retry_count, last_failure, last_failure_error_code, last_attempt_deployment_id, last_attempt_server,"
             " last_failure_related_command_index, last_failure_related_command_name, last_failure_related_command_type,"
@@ -149,6 +152,8 @@ def test_what_invokers_tell_of_running_invocations_is_shown(tmp_path: Path) -> N
             ("ready", None, None, None, None, None, None, None, None, None),
             ("completed", 1, None, None, None, None, None, None, None, None),
         ]
+        awaited = await rows(engine, "SELECT last_awaiting_on_future_json FROM sys_invocation_state WHERE in_flight ORDER BY id LIMIT 1")
+        assert awaited == [(future_json(Future(signal_indexes=(17,))),)]
 
     with_store(tmp_path, work)
 

@@ -27,6 +27,7 @@ def apply_proposal(turn: Turn, live: Live, proposal: RunProposal) -> None:
     """Journal the result of a side effect; the attempt goes on only once it is durable."""
     completion = CompletionEntry(CompletionType.RUN, proposal.completion_id, proposal.result)
     turn.notify(live, completion, as_ack=proposal.wants_ack)
+    turn.note_progress(live)
 
 
 def apply_sleep(turn: Turn, live: Live, command: Sleep) -> None:

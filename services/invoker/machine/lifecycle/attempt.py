@@ -51,7 +51,7 @@ def suspended(turn: Turn, event: AttemptSuspended) -> None:
         return
     leaves = futures.resolved_leaves(live.journal)
     if futures.resolve(event.awaiting, leaves) is not futures.Resolution.PENDING:
-        live.failures = 0
+        live.failures = live.failed_attempts = 0
         turn.start_attempt(live)
     else:
         live.record.awaiting = futures.shrink(event.awaiting, leaves)
@@ -81,6 +81,7 @@ def failed(turn: Turn, event: AttemptFailed) -> None:
     error = event.error
     is_repeated = live.failures_since_entry > 0 and live.last_failure is not None and _is_same(error, live.last_failure)
     live.failures_since_entry += 1
+    live.failed_attempts += 1
     live.last_failure = error
     live.is_open = False
     live.record.timings = event.timings
