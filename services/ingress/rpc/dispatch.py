@@ -1,9 +1,9 @@
 """From a request of any protocol of the family to the method that it names, and back. Source: shared/spec/seed-era.md, 4.1 to 4.3."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
@@ -17,7 +17,9 @@ from perdure.codec.rpc.grpc import ServerCall
 from perdure.codec.rpc.grpc_unary import GrpcCall, GrpcWebCall
 from perdure.codec.rpc.reflection import METHOD, REFLECTION_SERVICES, Reflection
 from perdure.codec.rpc.status import CallFailed, Status
+from perdure.codec.rpc.streams import streaming_call
 from perdure.codec.rpc.unary import Answer, UnaryCall, by_name, path_of
+from perdure.process.streams import answer_each
 from perdure.registry.schema import Schema
 from services.ingress import cors
 from services.ingress.answers import Answers
@@ -25,6 +27,7 @@ from services.ingress.asgi import Receive, Scope, Send
 from services.ingress.freshness import Freshness
 from services.ingress.metrics import Meters
 from services.ingress.refusals import Refused
+from services.ingress.responses import HeaderPairs
 from services.ingress.rpc import errors
 from services.ingress.rpc.built_in import built_in_services
 from services.ingress.rpc.calls import CallEnded, Calls, Request
@@ -67,25 +70,19 @@ class Dispatch:
     async def serve(self, scope: Scope, receive: Receive, send: Send, *, origin: bytes | None, is_overloaded: bool) -> None:
         """Take one request from its head to its last byte."""
         headers = by_name(scope["headers"])
-        content_type = headers.get(b"content-type", b"")
-        if content_type.startswith(b"application/grpc-web"):
-            call: UnaryCall = GrpcWebCall(headers, message_bytes_max=self._message_bytes_max)
-        elif content_type.startswith(b"application/grpc"):
-            if "http.response.trailers" not in scope.get("extensions", ()):
-                await _send(send, Answer(505, [(b"content-length", b"0")]), origin)
-                return
-            call = GrpcCall(headers, message_bytes_max=self._message_bytes_max)
-        else:
+        content_type, limit = headers.get(b"content-type", b""), self._message_bytes_max
+        is_web = content_type.startswith(b"application/grpc-web")
+        is_grpc = content_type.startswith(b"application/grpc") and not is_web
+        if is_grpc and "http.response.trailers" not in scope.get("extensions", ()):
+            await _send(send, Answer(505, [(b"content-length", b"0")]), origin)
+        elif (stream := _reflection_call(scope)) is not None:
+            await self._reflect(stream, scope, receive, send, origin, is_overloaded=is_overloaded)
+        elif not is_grpc and not is_web:
             await _send(send, await self.connect(scope, receive, is_overloaded=is_overloaded), origin)
-            return
-        if is_overloaded:
-            await _send(send, call.failure(errors.overloaded()), origin)
-        elif (service := _reflection_service(scope["raw_path"])) is None:
-            await _send(send, await self._answer(call, scope, receive), origin)
-        elif isinstance(call, GrpcWebCall):
-            await _send(send, await self._reflect_whole(call, service, receive), origin)
         else:
-            await self._reflect(service, scope, receive, send)
+            call = (GrpcWebCall if is_web else GrpcCall)(headers, message_bytes_max=limit)
+            answer = call.failure(errors.overloaded()) if is_overloaded else await self._answer(call, scope, receive)
+            await _send(send, answer, origin)
 
     async def connect(self, scope: Scope, receive: Receive, *, is_overloaded: bool = False) -> Answer:
         """Return the answer to a call of Connect, or of the seed era's JSON and protobuf over HTTP."""
@@ -194,31 +191,25 @@ class Dispatch:
             known = self._catalogue = Catalogue(self._schema(), directory, self._built_in, self._calls, known)
         return known
 
-    async def _reflect(self, service: str, scope: Scope, receive: Receive, send: Send) -> None:
-        call = ServerCall(scope["headers"], message_bytes_max=REFLECTION_REQUEST_BYTES_MAX)
-        status, text, more_body = Status.OK, "", True
+    async def _reflect(
+        self, call: ServerCall, scope: Scope, receive: Receive, send: Send, origin: bytes | None, *, is_overloaded: bool
+    ) -> None:
+        service = _reflection_service(scope["raw_path"]) or ""
+
+        async def send_to_origin(part: MutableMapping[str, Any]) -> None:
+            if part["type"] == "http.response.start":
+                _admit_origin(part["headers"], origin)
+            await send(part)
+
+        status, text = Status.OK, ""
         try:
-            while more_body:
-                event = await receive()
-                if event["type"] == "http.disconnect":
-                    return
-                more_body = event.get("more_body", False)
-                for message in call.receive_each(event.get("body", b"")):
-                    for part in call.send(self._reflection.answer(service, message)):
-                        await send(part)
+            if is_overloaded:
+                raise errors.overloaded()
+            await answer_each(call, lambda message: self._reflection.answer(service, message), receive, send_to_origin)
         except CallFailed as failed:
             status, text = failed.call_status, failed.message
         for part in call.end(status, text):
-            await send(part)
-
-    async def _reflect_whole(self, call: GrpcWebCall, service: str, receive: Receive) -> Answer:
-        try:
-            requests = call.requests(await self._body(call, receive))
-            return call.stream([self._reflection.answer(service, message) for message in requests])
-        except CallFailed as failed:
-            return call.failure(failed)
-        except Refused as refused:
-            return call.failure(errors.of_refusal(refused))
+            await send_to_origin(part)
 
 
 class _EmptyCall(ConnectCall):
@@ -240,10 +231,20 @@ def _reflection_service(raw_path: bytes) -> str | None:
     return names[0] if names is not None and names[0] in REFLECTION_SERVICES and names[1] == METHOD else None
 
 
-async def _send(send: Send, answer: Answer, origin: bytes | None) -> None:
-    cors.add_to(answer.headers, origin)
+def _admit_origin(headers: HeaderPairs, origin: bytes | None) -> None:
+    cors.add_to(headers, origin)
     if origin is not None:
-        answer.headers.append(EXPOSED)
+        headers.append(EXPOSED)
+
+
+def _reflection_call(scope: Scope) -> ServerCall | None:
+    if _reflection_service(scope["raw_path"]) is None:
+        return None
+    return streaming_call(scope["headers"], message_bytes_max=REFLECTION_REQUEST_BYTES_MAX)
+
+
+async def _send(send: Send, answer: Answer, origin: bytes | None) -> None:
+    _admit_origin(answer.headers, origin)
     has_trailers = answer.trailers is not None
     await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers, "trailers": has_trailers})
     await send({"type": "http.response.body", "body": answer.body})

@@ -221,7 +221,7 @@ def _numbered(properties: Schema) -> Iterator[tuple[str, int, str]]:
         numbers.add(number)
         field_name = name
         if _IDENTIFIER.fullmatch(name) is None:
-            field_name = "_" * name[:1].isdigit() + _NOT_IN_IDENTIFIERS.sub("_", name)
+            field_name = "_" * (not name or name[0].isdigit()) + _NOT_IN_IDENTIFIERS.sub("_", name)
             while field_name in names:
                 field_name += "_"
             names.add(field_name)

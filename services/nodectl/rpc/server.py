@@ -4,7 +4,7 @@ Imported with the first call: protobuf takes 6 MB, and most suites are asked ove
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, MutableMapping
 from typing import Any, Final
 
 import structlog
@@ -17,6 +17,7 @@ from perdure.codec.descriptors.pool import Descriptors
 from perdure.codec.rpc.grpc import ServerCall
 from perdure.codec.rpc.reflection import METHOD, REFLECTION_FILES, REFLECTION_SERVICES, Reflection
 from perdure.codec.rpc.status import CallFailed, Status
+from perdure.process.streams import Receive, Send, answer_each
 from services.nodectl.cluster import Cluster
 from services.nodectl.rpc.cluster_ctrl import cluster_methods
 from services.nodectl.rpc.era import era_methods
@@ -35,9 +36,6 @@ from services.nodectl.rpc.proto import (
     metadata_proxy_pb2,
     node_ctl_pb2,
 )
-
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 REQUEST_BYTES_MAX: Final = 64 * KIB
 _FILES: Final = (
@@ -93,7 +91,7 @@ class GrpcServer:
         path: str = scope["path"]
         service, _, name = path.removeprefix("/").partition("/")
         if service in REFLECTION_SERVICES and name == METHOD:
-            await self._reflect(service, call, receive, send)
+            await answer_each(call, lambda message: self._reflection.answer(service, message), receive, send)
             return
         method = self._methods.get(path)
         if method is None:
@@ -112,17 +110,6 @@ class GrpcServer:
             instead = _INSTEAD.get(name, "`perdure status` shows partitions, their owners and how far behind they are")
             text = f"{name} means nothing here, where partitions are kept in a store without logs and metadata of their own; {instead}"
         return CallFailed(Status.UNIMPLEMENTED, text)
-
-    async def _reflect(self, service: str, call: ServerCall, receive: Receive, send: Send) -> None:
-        more_body = True
-        while more_body:
-            event = await receive()
-            if event["type"] == "http.disconnect":
-                return
-            more_body = event.get("more_body", False)
-            for message in call.receive_each(event.get("body", b"")):
-                for part in call.send(self._reflection.answer(service, message)):
-                    await send(part)
 
     async def _is_serving(self, service: str) -> bool | None:
         return self._cluster.is_ready if service in self._served.descriptors.services else await self._cluster.is_serving(service)

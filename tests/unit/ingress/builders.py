@@ -287,8 +287,10 @@ class Ingress:
         await self.edge(scope, receive, send)
         if not sent:
             return None
-        start, end, *rest = sent
-        return Answer(start["status"], start["headers"], end["body"], rest[0]["headers"] if rest else None)
+        start, *rest = sent
+        whole = b"".join(part["body"] for part in rest if part["type"] == "http.response.body")
+        trailers = next((part["headers"] for part in rest if part["type"] == "http.response.trailers"), None)
+        return Answer(start["status"], start["headers"], whole, trailers)
 
     async def _read_metadata(self) -> None:
         self.metadata_reads += 1

@@ -23,6 +23,7 @@ from perdure.codec.descriptors.keys import encode_varint
 from perdure.codec.descriptors.pool import Descriptors
 from perdure.codec.rpc.failures import failure_of
 from perdure.codec.rpc.grpc import encode_message
+from perdure.codec.rpc.grpc_unary import from_text
 from perdure.codec.rpc.reflection import REFLECTION_FILES, REFLECTION_SERVICES
 from perdure.codec.rpc.status import Status
 from perdure.model.deployment import (
@@ -95,7 +96,7 @@ def text_field(number: int, text: str) -> bytes:
 
 
 def exchange(
-    owner: Owner | None, method: str, target: str, body: bytes = b"", *, body_bytes_max: int = 1_000_000, **options: Any
+    owner: Owner | None, method: str, target: str, body: bytes | list[bytes] = b"", *, body_bytes_max: int = 1_000_000, **options: Any
 ) -> tuple[Answer, list[Any]]:
     """Return the answer to one request and what owners were asked."""
 
@@ -370,26 +371,52 @@ def test_health_is_that_of_the_service_asked_for() -> None:
         assert json.loads(answer.body) == {"status": status}
 
 
-def reflect(*asked: dict[str, Any], version: int = 0) -> tuple[Answer, list[Any]]:
-    """Return the answer to requests on one stream, and its messages."""
+WEB_TEXT = {"content-type": "application/grpc-web-text"}
+CONNECT_STREAM = {"content-type": "application/connect+proto", "connect-protocol-version": "1"}
+STREAMS = [GRPC, WEB, WEB_TEXT, CONNECT_STREAM]
+
+
+def reflect(*asked: dict[str, Any], version: int = 0, headers: dict[str, str] = WEB) -> tuple[Answer, list[Any], bytes]:
+    """Return the answer to requests on one stream, its messages, and what its body ends with."""
     descriptors = Descriptors(FileDescriptorSet(file=[REFLECTION_FILES[version]]).SerializeToString())
     package = REFLECTION_SERVICES[version].rpartition(".")[0]
     request = descriptors.message_class(f"{package}.ServerReflectionRequest")
     response = descriptors.message_class(f"{package}.ServerReflectionResponse")
-    body = b"".join(encode_message(request(**fields).SerializeToString()) for fields in asked)
-    answer, _ = exchange(None, "POST", f"/{REFLECTION_SERVICES[version]}/ServerReflectionInfo", body, headers=WEB)
+    frames = [encode_message(request(**fields).SerializeToString()) for fields in asked]
+    parts = [base64.b64encode(b"".join(frames))[at : at + 7] for at in range(0, 999, 7)] if headers is WEB_TEXT else frames
+    body = [part for part in parts if part]
+    answer, _ = exchange(None, "POST", f"/{REFLECTION_SERVICES[version]}/ServerReflectionInfo", body, headers=headers)
     received = []
-    rest = answer.body
-    while rest[0] == 0:
+    rest = from_text(answer.body) if headers is WEB_TEXT else answer.body
+    while rest[:1] == b"\0":
         size = int.from_bytes(rest[1:5], "big")
         received.append(response.FromString(rest[5 : 5 + size]))
         rest = rest[5 + size :]
-    return answer, received
+    return answer, received, rest
+
+
+@pytest.mark.parametrize("headers", STREAMS, ids=lambda headers: headers["content-type"])
+def test_reflection_is_a_stream_in_every_protocol_that_has_some(headers: dict[str, str]) -> None:
+    answer, received, end = reflect({"list_services": "*"}, {"file_containing_symbol": "gone"}, headers=headers)
+    assert [message.WhichOneof("message_response") for message in received] == ["list_services_response", "error_response"]
+    assert answer.headers["content-type"] == headers["content-type"]
+    ends = {"application/connect+proto": encode_message(b"{}", flags=2), "application/grpc": b""}
+    assert end == ends.get(headers["content-type"], encode_message(b"grpc-status: 0\r\n", flags=0x80))
+    assert answer.trailers == ({"grpc-status": "0"} if headers is GRPC else {})
+
+
+@pytest.mark.parametrize("headers", STREAMS, ids=lambda headers: headers["content-type"])
+def test_a_stream_that_fails_says_so_at_its_end(headers: dict[str, str]) -> None:
+    answer, received, end = reflect({}, headers=headers)
+    assert not received
+    told = end + answer.trailers.get("grpc-message", "").encode()
+    assert b"the request has no message_request" in told
+    assert (b'"code":"invalid_argument"' in told) is (headers is CONNECT_STREAM)
 
 
 @pytest.mark.parametrize("version", [0, 1])
 def test_reflection_lists_public_services(version: int) -> None:
-    _, (listed,) = reflect({"list_services": "*"}, version=version)
+    _, (listed,), _ = reflect({"list_services": "*"}, version=version)
     names = {service.name for service in listed.list_services_response.service}
     assert {"Greeter", "Obj", "shop.Cart", "dev.restate.Ingress", "grpc.health.v1.Health", *REFLECTION_SERVICES} <= names
     assert "Private" not in names
@@ -407,16 +434,16 @@ def test_reflection_lists_public_services(version: int) -> None:
     ],
 )
 def test_reflection_gives_the_file_of_a_symbol_under_the_name_of_its_deployment(symbol: str, file: str) -> None:
-    _, (answer,) = reflect({"file_containing_symbol": symbol})
+    _, (answer,), _ = reflect({"file_containing_symbol": symbol})
     files = [FileDescriptorProto.FromString(each) for each in answer.file_descriptor_response.file_descriptor_proto]
     assert files[0].name == file
     assert {name for each in files for name in each.dependency} <= {each.name for each in files}
-    _, (by_name,) = reflect({"file_by_filename": file})
+    _, (by_name,), _ = reflect({"file_by_filename": file})
     assert list(by_name.file_descriptor_response.file_descriptor_proto) == list(answer.file_descriptor_response.file_descriptor_proto)
 
 
 def test_reflection_answers_each_request_of_a_stream() -> None:
-    _, answers = reflect(
+    _, answers, _ = reflect(
         {"file_containing_symbol": "gone"},
         {"file_by_filename": "dp_1/gone"},
         {"all_extension_numbers_of_type": "a"},
@@ -428,5 +455,5 @@ def test_reflection_answers_each_request_of_a_stream() -> None:
 
 
 def test_reflection_refuses_a_request_that_asks_for_nothing() -> None:
-    answer, answers = reflect({"host": "a"})
-    assert (answers, b"grpc-status: 3" in answer.body) == ([], True)
+    _, answers, end = reflect({"host": "a"})
+    assert (answers, b"grpc-status: 3" in end) == ([], True)

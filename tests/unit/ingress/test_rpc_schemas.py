@@ -171,6 +171,12 @@ def test_an_object_or_null_is_told_from_an_empty_object() -> None:
     assert request.read(response.write(b"null")) == (None, b"")
 
 
+def test_any_name_of_a_property_comes_back() -> None:
+    names = ["", "a-b", "a_b", "a b", "1a", "_1a", "gr\u00f6\u00dfe", "a.b", "[a]", "key", "aB", "a__b"]
+    value = dict.fromkeys(names, "x")
+    assert there_and_back({"type": "object", "properties": {name: {"type": "string"} for name in names}}, value) == value
+
+
 @pytest.mark.parametrize("further", [True, {}, {"type": "string"}])
 def test_an_object_with_further_properties_keeps_them(further: Any) -> None:
     schema = {"type": "object", "properties": {"a": {"type": "string"}}, "additionalProperties": further}

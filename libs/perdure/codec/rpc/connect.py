@@ -14,10 +14,11 @@ import msgspec
 
 from perdure.codec.rpc.compression import COMPRESSED_BYTES_MIN, accepts_gzip, compress, decompress
 from perdure.codec.rpc.details import TYPE_NAME, encode_info, unpadded
-from perdure.codec.rpc.status import CallFailed, Status
+from perdure.codec.rpc.status import CallFailed, Status, connect_name
 from perdure.codec.rpc.unary import Answer, Headers
 
 VERSION_HEADER: Final = b"connect-protocol-version"
+_VERSION: Final = b"1"
 _TIMEOUT_DIGITS_MAX: Final = 10
 
 _ERA_HTTP: Final = {
@@ -52,6 +53,7 @@ class ConnectCall:
     def __init__(self, headers: Mapping[bytes, bytes], *, is_json: bool, names_version: bool, message_bytes_max: int) -> None:
         self.is_json = is_json
         self._names_version = names_version
+        self._version = headers.get(VERSION_HEADER, _VERSION)
         self._content_type = headers.get(b"content-type") or (b"application/json" if is_json else b"application/proto")
         self._encoding = headers.get(b"content-encoding", b"identity")
         self._gzips = accepts_gzip(headers.get(b"accept-encoding"))
@@ -77,8 +79,12 @@ class ConnectCall:
         """Return the message of a body.
 
         Raises:
-            CallFailed: UNIMPLEMENTED for an unknown compression, RESOURCE_EXHAUSTED where it is too large.
+            CallFailed: UNIMPLEMENTED for an unknown compression, RESOURCE_EXHAUSTED where it is too large, INVALID_ARGUMENT for another
+                version of the protocol.
         """
+        if self._version != _VERSION:
+            text = f"{VERSION_HEADER.decode()} {self._version.decode('latin-1')!r} is not known; send {_VERSION.decode()}"
+            raise CallFailed(Status.INVALID_ARGUMENT, text)
         if self._encoding == b"gzip":
             return decompress(body, self._message_bytes_max)
         if self._encoding != b"identity":
@@ -101,13 +107,10 @@ class ConnectCall:
     def failure(self, failed: CallFailed, metadata: Headers = ()) -> Answer:
         """Return an error as JSON, whatever the request was."""
         status = failed.call_status
-        name = status.name.lower()
+        name = connect_name(status) if self._names_version else status.name.lower()
         body: dict[str, Any] = {"code": name, "message": failed.message}
-        if self._names_version:
-            if status is Status.CANCELLED:
-                body["code"] = "canceled"
-            if failed.info is not None:
-                body["details"] = [{"type": TYPE_NAME, "value": unpadded(encode_info(failed.info)).decode()}]
+        if self._names_version and failed.info is not None:
+            body["details"] = [{"type": TYPE_NAME, "value": unpadded(encode_info(failed.info)).decode()}]
         encoded = _encode(body)
         http_status = (_CONNECT_HTTP if self._names_version else _ERA_HTTP).get(status, 500)
         headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(encoded)), *metadata]

@@ -91,9 +91,13 @@ class ServerCall:
         CallFailed: The request headers ask for what does not exist.
     """
 
+    has_trailers = True
+    encoding_header = b"grpc-encoding"
+    accepted_header = b"grpc-accept-encoding"
+
     def __init__(self, headers: Iterable[Header], *, message_bytes_max: int) -> None:
         by_name = dict(headers)
-        encoding = by_name.get(b"grpc-encoding", b"identity")
+        encoding = by_name.get(self.encoding_header, b"identity")
         self._decoder = MessageDecoder(message_bytes_max=message_bytes_max, encoding=encoding)
         self._content_type = by_name.get(b"content-type", b"application/grpc")
         self._request: bytes | None = None
@@ -134,25 +138,36 @@ class ServerCall:
 
     def send(self, message: bytes) -> list[ASGIMessage]:
         """Return the ASGI messages that carry a response message."""
-        return [*self._start(), {"type": "http.response.body", "body": encode_message(message), "more_body": True}]
+        return [*self._start(), {"type": "http.response.body", "body": self._framed(message), "more_body": True}]
 
     def end(self, status: Status, text: str = "") -> list[ASGIMessage]:
-        """Return the ASGI messages that end the call with its status in the trailers.
+        """Return the ASGI messages that end the call with its status."""
+        return [*self._start(), *self._ending(status, text)]
+
+    def _framed(self, message: bytes) -> bytes:
+        return encode_message(message)
+
+    def _ending(self, status: Status, text: str) -> list[ASGIMessage]:
+        """Tell the status in the trailers.
 
         Also where there is no message: ASGI has no response of headers alone, and grpcio takes an empty body in its place for an error.
         """
-        fields: list[Header] = [(b"grpc-status", b"%d" % status)]
-        if text:
-            fields.append((b"grpc-message", encode_text(text)))
         return [
-            *self._start(),
             {"type": "http.response.body", "body": b"", "more_body": False},
-            {"type": "http.response.trailers", "headers": fields, "more_trailers": False},
+            {"type": "http.response.trailers", "headers": status_fields(status, text), "more_trailers": False},
         ]
 
     def _start(self) -> list[ASGIMessage]:
         if self._is_started:
             return []
         self._is_started = True
-        headers = [(b"content-type", self._content_type), (b"grpc-accept-encoding", b",".join(ENCODINGS))]
-        return [{"type": "http.response.start", "status": 200, "headers": headers, "trailers": True}]
+        headers = [(b"content-type", self._content_type), (self.accepted_header, b",".join(ENCODINGS))]
+        return [{"type": "http.response.start", "status": 200, "headers": headers, "trailers": self.has_trailers}]
+
+
+def status_fields(status: Status, text: str) -> list[Header]:
+    """Return the fields that tell a status."""
+    fields: list[Header] = [(b"grpc-status", b"%d" % status)]
+    if text:
+        fields.append((b"grpc-message", encode_text(text)))
+    return fields

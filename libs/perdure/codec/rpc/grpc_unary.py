@@ -9,8 +9,8 @@ from typing import Final
 from perdure.base.limits import KIB
 from perdure.codec.rpc.compression import COMPRESSED_BYTES_MIN, accepts_gzip, compress
 from perdure.codec.rpc.details import encode_status, unpadded
-from perdure.codec.rpc.grpc import ENCODINGS, PREFIX_BYTES, MessageDecoder, encode_message
-from perdure.codec.rpc.status import CallFailed, Status, cut_text, encode_text, parse_timeout_ms
+from perdure.codec.rpc.grpc import ENCODINGS, PREFIX_BYTES, MessageDecoder, encode_message, status_fields
+from perdure.codec.rpc.status import CallFailed, Status, cut_text, parse_timeout_ms
 from perdure.codec.rpc.unary import Answer, Headers
 
 TEXT_BYTES_MAX: Final = 2 * KIB
@@ -49,18 +49,10 @@ class GrpcCall:
         Raises:
             CallFailed: There is none, or it cannot be taken.
         """
-        messages = self.requests(body)
+        messages = MessageDecoder(message_bytes_max=self._message_bytes_max, encoding=self._encoding).receive(body)
         if not messages:
             raise CallFailed(Status.INTERNAL, "the request ended before its message did")
         return messages[0]
-
-    def requests(self, body: bytes) -> list[bytes]:
-        """Return all messages of a body.
-
-        Raises:
-            CallFailed: One cannot be taken.
-        """
-        return MessageDecoder(message_bytes_max=self._message_bytes_max, encoding=self._encoding).receive(body)
 
     def success(self, message: bytes, metadata: Headers = ()) -> Answer:
         """Return headers, one message, and OK in the trailers."""
@@ -69,7 +61,7 @@ class GrpcCall:
 
     def failure(self, failed: CallFailed, metadata: Headers = ()) -> Answer:
         """Return the status in the trailers, with the metadata; a long text is cut."""
-        return Answer(200, [(b"content-type", self.content_type), _ACCEPTED], b"", [*status_fields(shortened(failed)), *metadata])
+        return Answer(200, [(b"content-type", self.content_type), _ACCEPTED], b"", [*failure_fields(shortened(failed)), *metadata])
 
     def _framed(self, message: bytes, headers: list[tuple[bytes, bytes]]) -> bytes:
         if self._gzips and len(message) >= COMPRESSED_BYTES_MIN:
@@ -87,28 +79,23 @@ class GrpcWebCall(GrpcCall):
         if self._is_text:
             self.body_bytes_max = -(-self.body_bytes_max // 3) * 4
 
-    def requests(self, body: bytes) -> list[bytes]:
-        """Return all messages of a body.
+    def request(self, body: bytes) -> bytes:
+        """Return the one message of a body.
 
         Raises:
-            CallFailed: One cannot be taken, or the text is no base64.
+            CallFailed: There is none, or it cannot be taken, or the text is no base64.
         """
-        return super().requests(_from_text(body) if self._is_text else body)
-
-    def stream(self, messages: list[bytes]) -> Answer:
-        """Return any number of messages and a frame of trailers."""
-        frames = b"".join(map(encode_message, messages))
-        return self._answer([(b"content-type", self.content_type), _ACCEPTED], frames + _trailers_frame([_OK]))
+        return super().request(from_text(body) if self._is_text else body)
 
     def success(self, message: bytes, metadata: Headers = ()) -> Answer:
         """Return a message and a frame of trailers."""
         headers = [(b"content-type", self.content_type), _ACCEPTED, *metadata]
-        return self._answer(headers, self._framed(message, headers) + _trailers_frame([_OK]))
+        return self._answer(headers, self._framed(message, headers) + trailers_frame([_OK]))
 
     def failure(self, failed: CallFailed, metadata: Headers = ()) -> Answer:
         """Return a frame of trailers alone."""
-        fields = [*status_fields(failed), *metadata]
-        return self._answer([(b"content-type", self.content_type), _ACCEPTED], _trailers_frame(fields))
+        fields = [*failure_fields(failed), *metadata]
+        return self._answer([(b"content-type", self.content_type), _ACCEPTED], trailers_frame(fields))
 
     def _answer(self, headers: list[tuple[bytes, bytes]], body: bytes) -> Answer:
         if self._is_text:
@@ -126,20 +113,25 @@ def shortened(failed: CallFailed) -> CallFailed:
     return CallFailed(failed.call_status, text, info)
 
 
-def status_fields(failed: CallFailed) -> list[tuple[bytes, bytes]]:
+def failure_fields(failed: CallFailed) -> list[tuple[bytes, bytes]]:
     """Return the fields that say how a call failed."""
-    fields = [(b"grpc-status", b"%d" % failed.call_status), (b"grpc-message", encode_text(failed.message))]
+    fields = status_fields(failed.call_status, failed.message)
     if failed.info is not None:
         fields.append((b"grpc-status-details-bin", unpadded(encode_status(failed.call_status, failed.message, failed.info))))
     return fields
 
 
-def _trailers_frame(fields: Headers) -> bytes:
+def trailers_frame(fields: Headers) -> bytes:
+    """Return the frame of gRPC-Web that ends a body."""
     return encode_message(b"".join(name + b": " + value + b"\r\n" for name, value in fields), flags=_TRAILERS_FLAG)
 
 
-def _from_text(body: bytes) -> bytes:
-    """Decode base64, which a client may have padded in several places: at the end of each part that it encoded."""
+def from_text(body: bytes) -> bytes:
+    """Decode base64, which a client may have padded in several places: at the end of each part that it encoded.
+
+    Raises:
+        CallFailed: It is no base64.
+    """
     parts = _TEXT_PART.findall(body)
     if sum(map(len, parts)) != len(body):
         raise CallFailed(Status.INTERNAL, "the body is not base64")

@@ -30,6 +30,11 @@ class Status(enum.IntEnum):
     UNAUTHENTICATED = 16
 
 
+def connect_name(status: Status) -> str:
+    """Return the name of a status in the Connect protocol."""
+    return "canceled" if status is Status.CANCELLED else status.name.lower()
+
+
 class CallFailed(PerdureError):
     """A call ends with another status than OK."""
 
