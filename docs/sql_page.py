@@ -47,7 +47,8 @@ Over the PostgreSQL port, the grammar of PostgreSQL; `POST /query` is read as th
 
 - JSON: `json_get_str(x, 'a', 0)`, `json_get_int`, `json_get_float`, `json_get_bool`, `json_get_json`, `json_get_array`, `json_as_text`,
   `json_length`, `json_keys`, `json_contains`, and the operators `->`, `->>`, `?`;
-- `pg_catalog` and `information_schema` on the PostgreSQL port, as far as psql, psycopg, asyncpg, SQLAlchemy, JDBC and Grafana ask;
+- `pg_catalog` and `information_schema` on the PostgreSQL port, as far as psql, psycopg, asyncpg, SQLAlchemy, JDBC, Grafana, DBeaver and
+  Metabase ask;
 - `COPY (select ...) TO STDOUT` there, as text, CSV or binary, which is what `\\copy (select ...) to 'file'` of psql uses;
 - cursors there: `DECLARE c CURSOR FOR select ...` in a transaction, or `WITH HOLD`, then `FETCH 100 FROM c`, `MOVE`, `CLOSE`; forward only.
 

@@ -24,8 +24,11 @@ QUERY_S_MAX: Final = 60.0
 _JSON: Final = "application/json"
 _MEDIA_TYPES: Final = {Form.JSON: _JSON, Form.ARROW: "application/vnd.apache.arrow.stream"}
 _ENDS: Final = {Form.JSON: b"", Form.ARROW: b"\xff\xff\xff\xff\x00\x00\x00\x00"}
-_CALLERS_FAULT: Final = re.compile(r"SQL error|(DDL|DML) not supported|No SQL statements")
-"""What is the caller's fault; other errors of a statement are answered with 500, which clients know."""
+_CALLERS_FAULT: Final = re.compile(
+    r"SQL error|(DDL|DML) not supported|No SQL statements|^(DataFusion error: )?Error during planning: "
+    r"(?!table '|Invalid function|Cannot (coerce|infer)|Column in |\w+ queries |Too many |Unary |Aggregate |Statement )"
+)
+"""What is answered with 400; other errors of a statement are answered with 500, which clients know. Source: the real server's answers."""
 _LATE: Final = QueryError(QUERY_CANCELED, f"the statement took longer than {QUERY_S_MAX:g} s")
 _GONE: Final = QueryError(QUERY_CANCELED, "the client went away")
 

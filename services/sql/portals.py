@@ -16,11 +16,18 @@ _LEFT_ALONE: Final = "the cursor was left unread for {:g} s, and its statement w
 
 
 class Prepared:
-    """A statement that can be bound again and again."""
+    """A statement that can be bound again and again.
 
-    def __init__(self, statement: Statement, oids: Sequence[int]) -> None:
+    Args:
+        statement: As it is run.
+        oids: Types of its parameters.
+        asked: As the client has sent it.
+    """
+
+    def __init__(self, statement: Statement, oids: Sequence[int], asked: str) -> None:
         self.statement = statement
         self.oids = oids
+        self.asked = asked
         self.described: Sequence[Column] | None = None
 
 

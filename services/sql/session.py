@@ -18,6 +18,7 @@ from perdure.query.errors import INTERNAL, QUERY_CANCELED, QueryError
 from services.sql.copying import parse_copy
 from services.sql.cursors import parse_close, parse_declare, parse_fetch
 from services.sql.execution import Executor, Outcome
+from services.sql.explaining import explained
 from services.sql.metrics import SqlMetrics
 from services.sql.portal import CopyStream, ResultLimits, RowStream, spread
 from services.sql.portals import NO_CURSOR, Portal, Portals, Prepared
@@ -56,6 +57,8 @@ class Session:
         self._is_skipping = False
         self._deadline: asyncio.Timeout | None = None
         self._is_cut = False
+        self._asked = ""
+        """What the client has sent of the statement that is run."""
 
     def cut(self) -> None:
         """End the statement that is running, if any, as its client or an operator asks."""
@@ -115,7 +118,9 @@ class Session:
             self._deadline = None
         self._executor.fail()
         self._portals.close_all(but_held=True)
-        await self._send(backend.error_response("ERROR", error.sqlstate, error.message))
+        told = explained(error.message, self._asked)
+        report = backend.error_response("ERROR", error.sqlstate, told.message, detail=told.detail, hint=told.hint, position=told.position)
+        await self._send(report)
         return False
 
     @property
@@ -130,6 +135,7 @@ class Session:
         if not statements:
             await self._send(backend.EMPTY_QUERY_RESPONSE)
         for statement in statements:
+            self._asked = " " * sql.find(statement.sql) + statement.sql  # so that places are those of the whole message
             match statement.kind:
                 case Kind.COPY:
                     await self._copy(statement, ())
@@ -229,6 +235,7 @@ class Session:
                 raise fe.PostgresProtocolError(f"unexpected message {type(message).__name__}")
 
     def _parse(self, message: fe.Parse) -> None:
+        self._asked = message.sql
         if message.statement and message.statement in self._prepared:
             raise QueryError("42P05", f'prepared statement "{message.statement}" already exists')
         parts = split(message.sql)
@@ -239,7 +246,7 @@ class Session:
         oids = [oid or statement.parameter_casts.get(number, Oid.TEXT) for number, oid in enumerate(oids, 1)]
         intervals = [number for number, oid in enumerate(oids, 1) if oid == Oid.INTERVAL]
         statement = msgspec.structs.replace(statement, sql=with_intervals(statement.sql, intervals))
-        self._prepared[message.statement] = Prepared(statement, oids)
+        self._prepared[message.statement] = Prepared(statement, oids, message.sql)
 
     def _bind(self, message: fe.Bind) -> None:
         prepared = self._prepared_of(message.statement)
@@ -256,6 +263,7 @@ class Session:
         prepared = self._prepared.get(name)
         if prepared is None:
             raise QueryError("26000", f'prepared statement "{name}" does not exist')
+        self._asked = prepared.asked
         return prepared
 
     async def _describe_statement(self, prepared: Prepared) -> None:
@@ -284,6 +292,7 @@ class Session:
 
     async def _execute(self, portal: Portal, rows_max: int) -> None:
         statement = portal.prepared.statement
+        self._asked = portal.prepared.asked
         match statement.kind:
             case Kind.EMPTY:
                 await self._send(backend.EMPTY_QUERY_RESPONSE)
@@ -315,7 +324,7 @@ class Session:
         wanted = parse_declare(statement.sql)
         if self._executor.transaction_status == b"I" and not wanted.is_held:
             raise QueryError("25P01", "DECLARE CURSOR can only be used in transaction blocks: BEGIN first, or add WITH HOLD")
-        portal = Portal(Prepared(parse(wanted.sql), ()), parameters, [1] if wanted.is_binary else [], is_held=wanted.is_held)
+        portal = Portal(Prepared(parse(wanted.sql), (), wanted.sql), parameters, [1] if wanted.is_binary else [], is_held=wanted.is_held)
         await portal.start(self._executor, self._limits.result)
         if portal.stream is None:
             raise QueryError("42601", "a cursor takes a query that returns rows")

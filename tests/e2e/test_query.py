@@ -48,6 +48,8 @@ def test_an_answer_is_json_only_where_exactly_that_is_asked_for(suite: Suite) ->
         ("drop table state", 400, "Datafusion error: Error during planning: DDL not supported: DropTable"),
         ("", 400, "Datafusion error: Error during planning: No SQL statements were provided in the query string"),
         ("select * from nope", 500, "Datafusion error: Error during planning: table 'restate.public.nope' not found"),
+        ("select * from state order by 99", 400, "Order by column out of bounds, specified: 99, max: 9"),
+        ("select nope()", 500, "Datafusion error: Error during planning: Invalid function 'nope'."),
         ("select 1; select 2", 500, "only supports a single SQL statement"),
         ("select nope from state", 500, "Datafusion error: Schema error: No field named nope."),
         ("select 1/0 as x", 500, "Datafusion error: Arrow error: Divide by zero error"),

@@ -1,6 +1,8 @@
 """What released PostgreSQL clients ask of the catalogue, and what else they do: psql, psycopg, asyncpg, SQLAlchemy, JDBC, Grafana."""
 
 import asyncio
+import datetime
+import io
 import os
 import shutil
 import subprocess
@@ -44,12 +46,24 @@ def test_psql_describes_a_table(sql: Sql) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [r"\d+ state", r"\dn", r"\l", r"\du", r"\dv", r"\di", r"\df", r"\dT", r"\dp", r"\dx", r"\d pg_class", r"\dt *.*"]
+    "commands",
+    [
+        r"\d+ state,\dt+,\dn+,\l,\l+,\du+,\dv,\di,\d pg_class,\dt *.*",
+        r"\df,\df+,\da,\dT+,\dp,\dx,\dX,\dc,\dC,\dd,\ddp,\dL,\do,\db+",
+        r"\dew,\deu,\dF,\dFd,\dRp,\dRs,\drds,\dAc,\dAf,\dy,\dconfig,\lo_list",
+    ],
 )
-def test_psql_has_an_answer_to_its_other_commands(sql: Sql, command: str) -> None:
-    finished = psql(sql, command)
+def test_psql_has_an_answer_to_its_other_commands(sql: Sql, commands: str) -> None:
+    finished = psql(sql, *commands.split(","))
     assert finished.returncode == 0
     assert "ERROR" not in finished.stderr
+
+
+def test_psql_reads_through_a_cursor_and_shows_where_an_error_is(sql: Sql) -> None:
+    numbers = psql(sql, r"\set FETCH_COUNT 3", "SELECT value FROM generate_series(1, 7)").stdout.split()
+    assert numbers == list("1234567")
+    told = psql(sql, "SELECT nmae FROM sys_service").stderr.splitlines()
+    assert told[:3] == ["ERROR:  No field named nmae", "LINE 1: SELECT nmae FROM sys_service", "               ^"]
 
 
 def test_psql_joins_and_aggregates(sql: Sql) -> None:
@@ -85,6 +99,16 @@ def test_psycopg_copies_rows(sql: Sql, options: str) -> None:
             else:
                 assert b"".join(copy) == b"Counter\tf\t\\N\nGreeter\tt\t\\N\n"
         assert cursor.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_psycopg_reads_through_a_cursor_of_the_server(sql: Sql) -> None:
+    with psycopg.connect(sql.url) as connection, connection.cursor(name="c", binary=True) as cursor:
+        cursor.execute("SELECT value FROM generate_series(1, 1000) WHERE value > %s", [7])
+        assert cursor.fetchmany(2) == [(8,), (9,)]
+        cursor.scroll(10)
+        assert sum(row[0] for row in cursor) == 1000 * 1001 // 2 - 19 * 20 // 2
+    with psycopg.connect(sql.url) as connection:
+        assert connection.execute("SELECT now() - %s < now()", [datetime.timedelta(days=1)]).fetchone() == (True,)
 
 
 def test_psycopg_passes_lists(sql: Sql) -> None:
@@ -133,6 +157,35 @@ def test_asyncpg_gives_parameters_the_types_of_their_columns(sql: Sql) -> None:
     assert asyncio.run(read()) == "Counter/a/b/add"
 
 
+def test_asyncpg_hands_connections_of_a_pool_from_one_to_the_next(sql: Sql) -> None:
+    async def read() -> tuple[object, object]:
+        async with asyncpg.create_pool(sql.url, min_size=1, max_size=1) as pool:
+            async with pool.acquire() as connection:
+                await connection.execute("SET search_path TO v0_8")
+                await connection.execute("DECLARE c CURSOR WITH HOLD FOR SELECT 1")
+            async with pool.acquire() as connection:  # as it was: the pool has asked for that
+                return await connection.fetchval("SHOW search_path"), await connection.execute("DECLARE c CURSOR WITH HOLD FOR SELECT 1")
+
+    assert asyncio.run(read()) == ("public", "DECLARE CURSOR")
+
+
+def test_asyncpg_moves_in_a_cursor_and_copies_with_parameters(sql: Sql) -> None:
+    async def read() -> tuple[object, bytes]:
+        connection = await asyncpg.connect(sql.url)
+        try:
+            async with connection.transaction(readonly=True):
+                cursor = await connection.cursor("SELECT value FROM generate_series(1, 9)")
+                await cursor.forward(3)
+                value = await cursor.fetchrow()
+            copied = io.BytesIO()
+            await connection.copy_from_query("SELECT name FROM sys_service WHERE name <> $1", "Counter", output=copied, format="csv")
+            return value and value["value"], copied.getvalue()
+        finally:
+            await connection.close()
+
+    assert asyncio.run(read()) == (4, b"Greeter\n")
+
+
 # ---- SQLAlchemy
 
 
@@ -153,6 +206,16 @@ def test_sqlalchemy_inspects_and_reflects(sql: Sql) -> None:
         with engine.connect() as connection:
             found = connection.execute(sqlalchemy.select(service.c.name).where(service.c.public).order_by(service.c.name))
             assert found.fetchall() == [("Greeter",)]
+    finally:
+        engine.dispose()
+
+
+def test_sqlalchemy_streams_a_result(sql: Sql) -> None:
+    engine = sqlalchemy.create_engine(sql.url.replace("postgresql:", "postgresql+psycopg:"))
+    try:
+        with engine.connect().execution_options(stream_results=True, yield_per=100) as connection:
+            numbers = connection.execute(sqlalchemy.text("SELECT value FROM generate_series(1, 1000) WHERE value > :least"), {"least": 10})
+            assert sum(row.value for row in numbers) == 1000 * 1001 // 2 - 55
     finally:
         engine.dispose()
 
@@ -196,6 +259,14 @@ GRAFANA: Final = [
         [("sys_invocation",), ("sys_invocation_state",), ("sys_invocation_status",)],
     ),
     (
+        "select quote_ident(table_name) as t from information_schema.tables where table_name like 'sys_s%' and"
+        " quote_ident(table_schema) IN (SELECT CASE WHEN trim(s[i]) = '\"$user\"' THEN user ELSE trim(s[i]) END"
+        " FROM generate_series(array_lower(string_to_array("
+        "current_setting('search_path'),','),1), array_upper(string_to_array(current_setting('search_path'),','),1)) as i,"
+        " string_to_array(current_setting('search_path'),',') s) order by 1",
+        [("sys_scheduler",), ("sys_service",)],
+    ),
+    (
         'SELECT quote_ident(column_name) AS "column", data_type AS "type" FROM information_schema.columns'
         " WHERE quote_ident(table_name) = 'sys_service' AND quote_ident(table_schema) = 'public' ORDER BY ordinal_position",
         [("name", "text"), ("revision", "numeric"), ("public", "boolean"), ("ty", "text"), ("deployment_id", "text")],
@@ -206,6 +277,30 @@ GRAFANA: Final = [
         [(1772355600.0, len(RECORDS))],
     ),
 ]
+
+
+# ---- DBeaver, Metabase and pgcli: some of what they ask when they connect
+
+TOOLS: Final = [
+    "SELECT db.oid,db.* FROM pg_catalog.pg_database db WHERE datallowconn AND NOT datistemplate OR db.datname = 'restate' ORDER BY datname",
+    "SELECT n.oid,n.*,d.description FROM pg_catalog.pg_namespace n LEFT OUTER JOIN pg_catalog.pg_description d ON d.objoid=n.oid"
+    " AND d.objsubid=0 AND d.classoid='pg_namespace'::regclass ORDER BY nspname",
+    "SELECT c.oid,c.*,d.description,pg_catalog.pg_get_expr(c.relpartbound, c.oid) as partition_expr,"
+    " pg_catalog.pg_get_partkeydef(c.oid) as partition_key FROM pg_catalog.pg_class c LEFT OUTER JOIN pg_catalog.pg_description d"
+    " ON d.objoid=c.oid AND d.objsubid=0 AND d.classoid='pg_class'::regclass WHERE c.relnamespace=2200 AND c.relkind not in ('i','I','c')",
+    "select t.schemaname, pg_catalog.has_any_column_privilege(current_user, format('%I.%I', t.schemaname, t.name), 'update') as update"
+    " from (select schemaname, tablename as name from pg_catalog.pg_tables union select schemaname, viewname from pg_catalog.pg_views) t"
+    " where t.schemaname !~ '^pg_' and pg_catalog.has_schema_privilege(current_user, t.schemaname, 'usage')",
+    "SELECT n.nspname, c.relname, stat.n_live_tup FROM pg_catalog.pg_class c INNER JOIN pg_catalog.pg_namespace n ON c.relnamespace = n.oid"
+    " LEFT JOIN pg_stat_user_tables AS stat ON n.nspname = stat.schemaname AND c.relname = stat.relname WHERE c.relkind = ANY('{r,p,v}')",
+]
+
+
+def test_tools_find_what_they_ask_for_when_they_connect(sql: Sql) -> None:
+    with sql.connect() as connection:
+        found = [connection.execute(statement.encode()).fetchall() for statement in TOOLS]
+    assert all(found)
+    assert found[0][0][:2] == (16_383, 16_383)  # a column that is named twice is there twice
 
 
 @pytest.mark.parametrize(("statement", "expected"), GRAFANA)

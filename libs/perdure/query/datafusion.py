@@ -19,7 +19,7 @@ from perdure.query.postgres.dialect import rewritten
 from perdure.query.postgres.functions import FUNCTIONS, arrow_type, udfs
 from perdure.query.table import Table
 from perdure.query.wanted import Wanted
-from perdure.query.wire import Dialect
+from perdure.query.wire import PUBLIC, Dialect
 
 pa: Final[Any] = importlib.import_module("pyarrow")
 _datafusion: Final[Any] = importlib.import_module("datafusion")
@@ -116,7 +116,8 @@ class DataFusion:
         context = self._context(dialect, has_own_catalogue=bool(words & CATALOGUE_SCHEMAS))
         catalogue = context.catalog(_CATALOGUE)
         for schema, provider in schemas.items():
-            catalogue.register_schema(schema, provider)
+            if schema in {PUBLIC, dialect.schema} or schema in text.lower():  # lists of all tables are those of today
+                catalogue.register_schema(schema, provider)
         if words & CATALOGUE_SCHEMAS:
             for schema, tables in _postgres_catalogue().items():
                 catalogue.register_schema(schema, _Recorder(tables))

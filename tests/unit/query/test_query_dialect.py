@@ -41,6 +41,13 @@ def test_a_statement_that_the_engine_understands_is_left_alone(sql: str) -> None
         ("SELECT a OPERATOR(pg_catalog.~) '^b$' COLLATE pg_catalog.default", "SELECT a ~ '^b$'"),
         ("SELECT pg_catalog.format_type(1, NULL)", "SELECT format_type(1, NULL)"),
         ("SELECT * FROM pg_class c, pg_type", "SELECT * FROM pg_catalog.pg_class c, pg_catalog.pg_type"),
+        ("SELECT d.datcollate AS collate FROM d", "SELECT d.datcollate AS collate FROM d"),
+        (
+            "SELECT 1 WHERE a = ANY ('{r,p}') AND b <> ALL(x)",
+            "SELECT 1 WHERE a = ANY (string_to_array(btrim('{r,p}', '{}'), ',')) AND b <> ALL(x)",
+        ),
+        ("SELECT unnest((SELECT a FROM pg_constraint)) FROM x", "SELECT unnest(CAST(NULL AS VARCHAR[])) FROM x"),
+        ("SELECT a::regtype[]", "SELECT CAST(a AS VARCHAR[])"),
         ("SELECT current_user", 'SELECT "current_user"()'),
         ("SELECT 1, 1", 'SELECT 1, 1 AS "?column?3"'),
         ("SELECT db.oid,db.* FROM t db", 'SELECT db.oid AS "oid?again?3", db.* FROM t db'),

@@ -163,6 +163,8 @@ def test_a_new_store_has_empty_tables(tmp_path: Path) -> None:
         engine = an_engine(store)
         for name in TABLES:
             assert await rows(engine, f"SELECT * FROM {name}") == []
+        shown = await rows(engine, "SHOW COLUMNS FROM sys_service")
+        assert {row[1] for row in shown} == {"public"}  # and not as well what the seed era had under this name
         names = await rows(engine, "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public' ORDER BY 1")
         assert names == [(name,) for name in sorted(TABLES)]
 

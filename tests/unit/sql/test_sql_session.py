@@ -243,6 +243,29 @@ def test_a_statement_is_cut_when_its_client_wants_it_so(tmp_path: Path) -> None:
     assert state(given[2][1]) == "57014"
 
 
+@pytest.mark.parametrize(
+    ("sql", "fields"),
+    [
+        ("select 1; select name, nope\nfrom sys_service", {"P": "24"}),
+        ("select nmae from sys_service", {"M": "No field named nmae", "H": "Did you mean 'sys_service.name'?", "P": "8"}),
+        ("select * from 'x', nope", {}),
+        ("select 'nope', * from sys_nope", {"C": "42P01", "P": "23"}),
+        ("select\nname frm sys_service x", {"C": "42601", "P": "17"}),
+        ("selec 1", {"M": "syntax error: expected an SQL statement, found selec", "P": "1"}),
+        ("fetch c", {"M": 'portal "c" does not exist'}),
+    ],
+)
+def test_an_error_says_where_it_is_and_what_may_be_meant(sql: str, fields: dict[str, str], tmp_path: Path) -> None:
+    for given in (
+        answers(tmp_path, fe.Query(sql)),
+        *([answers(tmp_path, parse(sql), bind(), fe.Execute("", 0))] if ";" not in sql else []),
+    ):
+        told = next(
+            {field[:1].decode(): field[1:].decode() for field in content.split(b"\0") if field} for kind, content in given if kind == "E"
+        )
+        assert {key: told.get(key) for key in fields} == fields
+
+
 def test_the_process_starts_without_the_engine() -> None:
     check = "import sys, services.sql.app; print(sorted({'pyarrow', 'datafusion'} & set(sys.modules)))"
     finished = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True, env={"PYTHONPATH": "libs:."})

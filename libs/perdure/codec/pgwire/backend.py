@@ -114,9 +114,9 @@ def parameter_description(oids: Sequence[int]) -> bytes:
 Severity = Literal["ERROR", "FATAL"]
 
 
-def error_response(severity: Severity, sqlstate: str, reason: str, *, hint: str = "") -> bytes:
-    """Report an error; after `FATAL` the server closes the connection."""
+def error_response(severity: Severity, sqlstate: str, reason: str, *, detail: str = "", hint: str = "", position: int = 0) -> bytes:
+    """Report an error; after `FATAL` the server closes the connection. `position` counts the statement's characters from 1; 0: none."""
     fields = [("S", severity), ("V", severity), ("C", sqlstate), ("M", reason or "error without a message")]
-    if hint:
-        fields.append(("H", hint))
+    told = (("D", detail), ("H", hint), ("P", str(position or "")))
+    fields += [(key, value) for key, value in told if value]
     return message(b"E", b"".join(key.encode() + _text(value) for key, value in fields) + b"\x00")

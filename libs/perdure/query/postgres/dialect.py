@@ -21,7 +21,7 @@ _AGGREGATES: Final = frozenset({"count", "max", "min", "sum", "array_agg", "stri
 _CLAUSES: Final = frozenset({"select", "from", "where", "group", "order", "having", "limit", "on"})
 _SUBQUERY_PLACES: Final = frozenset({"in", "exists", "any", "all", "some", "from", "join", "as", "lateral", "union", "except"})
 _TYPES_AS: Final = {
-    **dict.fromkeys(("name", "char", "bpchar", "cstring", "regproc", "regprocedure", "regoper", "regrole"), "VARCHAR"),
+    **dict.fromkeys(("name", "char", "bpchar", "cstring", "regproc", "regprocedure", "regoper", "regoperator", "regrole"), "VARCHAR"),
     **dict.fromkeys(("sql_identifier", "character_data", "yes_or_no", "pg_node_tree", "aclitem", "unknown"), "VARCHAR"),
     **dict.fromkeys(("oid", "xid", "cardinal_number"), "BIGINT"),
     "json": "VARCHAR",
@@ -96,7 +96,7 @@ def _token(nodes: list[Node], at: int, out: list[Node]) -> int:
         operator = following.content[-1]
         out.append(Token("operator", text_of([operator]), node.before or " "))
         return 2
-    if node.kind == "word" and node.lower == "collate":
+    if node.kind == "word" and node.lower == "collate" and not (out and _is_word(out[-1], "as")):
         return _length_of_name(nodes, at + 1) + 1
     if node.text == "." and isinstance(following, Token) and _ends_with_group(out):
         out.append(Token("atom", f"get_field({text_of([out.pop()]).strip()}, '{following.lower}')", " "))
@@ -208,9 +208,9 @@ def _cast_called(content: list[Node]) -> str | None:
 
 def _converted(operand: str, name: str, type_text: str, *, is_array: bool) -> str:
     if is_array and operand.startswith("'"):
-        return f"string_to_array(btrim({operand}, '{{}}'), ',')"
-    if is_array and name in _TYPES_AS:
-        return f"CAST({operand} AS {_TYPES_AS[name]}[])"
+        return _list_of(operand)
+    if is_array and name in _TYPES_AS.keys() | _NAMED_TYPES:
+        return f"CAST({operand} AS {_TYPES_AS.get(name, 'VARCHAR')}[])"
     is_named = operand.startswith(("'", "$"))
     match name:
         case _ if name in _NAMED_TYPES:
@@ -222,6 +222,11 @@ def _converted(operand: str, name: str, type_text: str, *, is_array: bool) -> st
             return f"CAST({operand} AS {_TYPES_AS[name]})"
         case _:
             return f"{operand}::{type_text}"
+
+
+def _list_of(literal: str) -> str:
+    """Return what stands for a literal as `'{a,b}'`."""
+    return f"string_to_array(btrim({literal}, '{{}}'), ',')"
 
 
 # ---- groups: calls and subqueries
@@ -242,6 +247,10 @@ def _group(group: Group, out: list[Node], scope: _Scope) -> Node:
         return Token("atom", converted, blank.before if isinstance(blank, Token) else "")
     if word in FUNCTIONS and FUNCTIONS[word][0] == ("int",):
         content[:] = [_number(node) for node in content]
+    if word == "unnest" and "".join(text_of(content).split()) == "(NULL)":
+        content[:] = [_NO_TEXTS]
+    if word in {"any", "all"} and len(content) == 1 and (literal := text_of(content).strip()).startswith("'{"):
+        content[:] = [Token("atom", _list_of(literal))]
     if word in BY_ARITY and isinstance(before, Token):
         arguments = sum(_is_text(node, ",") for node in content) + 1 if content else 0
         out[-1] = Token("word", f"{word}_{arguments}", before.before)
@@ -257,6 +266,8 @@ def _subquery(group: Group, word: str, out: list[Node], scope: _Scope, *, reads_
         assert isinstance(before, Token)
         content = _aggregated(group.content, "array_agg")
         return Group(Token("other", "(", before.before), [_NO_TEXTS] if reads_nothing else content, group.closing)
+    if word == "in" and _lists_search_path(group.content):
+        return Group(group.opening, [Token("atom", "current_schema()")], group.closing)
     if word == "exists" and reads_nothing:
         before = out.pop()
         assert isinstance(before, Token)
@@ -374,6 +385,12 @@ def _has_aggregate(nodes: list[Node]) -> bool:
 
 def _reads_catalogue(content: list[Node]) -> bool:
     return any(isinstance(node, Token) and node.text.lower().startswith("pg_") for node in content)
+
+
+def _lists_search_path(content: list[Node]) -> bool:
+    """Whether a subquery cuts the search path into names, as Grafana does: the engine's generate_series takes only literals."""
+    text = text_of(content)
+    return "generate_series" in text and "'search_path'" in text
 
 
 def _words(nodes: list[Node]) -> set[str]:

@@ -141,7 +141,11 @@ FUNCTIONS: Final[dict[str, Function]] = {
     "regnamespace_name": ((_INT,), _TEXT, _regnamespace_name),
     "pg_table_is_visible": ((_INT,), _BOOL, _is_visible),
     "pg_type_is_visible": ((_INT,), _BOOL, _yes),
-    **{f"pg_{kind}_is_visible": ((_INT,), _BOOL, _yes) for kind in ("function", "collation", "statistics_obj", "opclass", "operator")},
+    **{
+        f"pg_{kind}_is_visible": ((_INT,), _BOOL, _yes)
+        for kind in ("function", "collation", "statistics_obj", "opclass", "operator", "conversion")
+    },
+    **{f"pg_{kind}_is_visible": ((_INT,), _BOOL, _yes) for kind in ("opfamily", "ts_config", "ts_dict", "ts_parser", "ts_template")},
     "pg_get_userbyid": ((_INT,), _TEXT, _always(USER)),
     "pg_encoding_to_char": ((_INT,), _TEXT, _always("UTF8")),
     "getdatabaseencoding": ((), _TEXT, _always("UTF8")),
@@ -163,10 +167,13 @@ FUNCTIONS: Final[dict[str, Function]] = {
     "pg_get_serial_sequence": ((_TEXT, _TEXT), _TEXT, _null),
     "pg_get_function_result": ((_INT,), _TEXT, _null),
     "pg_get_function_arguments_1": ((_INT,), _TEXT, _null),
+    "pg_get_function_sqlbody": ((_INT,), _TEXT, _null),
     "pg_get_function_identity_arguments": ((_INT,), _TEXT, _null),
     "pg_relation_is_publishable": ((_INT,), _BOOL, _always(False)),
     "pg_relation_size": ((_INT,), _INT, _always(0)),
     "pg_table_size": ((_INT,), _INT, _always(0)),
+    "pg_tablespace_size": ((_TEXT,), _INT, _always(0)),
+    "pg_database_size": ((_TEXT,), _INT, _always(0)),
     "pg_total_relation_size": ((_INT,), _INT, _always(0)),
     "pg_tablespace_location": ((_INT,), _TEXT, _null),
     "pg_size_pretty_1": ((_INT,), _TEXT, _size_text),
