@@ -30,6 +30,11 @@ OWN_CLUSTER: Final = "own"
 GROUP_ID: Final = "group.id"
 CLIENT_ID: Final = "client.id"
 _CLIENT: Final = "restate"
+DELIVER_POLICY: Final = "deliver.policy"
+SUBJECT_FILTER: Final = "filter.subject"
+KEY_HEADER: Final = "key.header"
+STREAM_OPTIONS: Final = (DELIVER_POLICY, SUBJECT_FILTER, KEY_HEADER)
+DELIVER_POLICIES: Final = ("all", "new")
 _BROKER_NAMES: Final = {Broker.KAFKA: "Kafka", Broker.NATS: "NATS"}
 _URI: Final = re.compile(r"([a-z][a-z0-9+.-]*)://([^/?#\s]*)(?:/([^?#\s]*))?")
 _TOPIC: Final = re.compile(r"[A-Za-z0-9._-]{1,249}")
@@ -94,7 +99,7 @@ def create_subscription(
     """Add a subscription; return it with the new version of the metadata.
 
     Raises:
-        InvalidSubscription: Source or sink cannot be.
+        InvalidSubscription: Source, sink or an option cannot be.
         UnknownCluster: Nobody has told where the source's cluster is.
     """
     schema = read_schema(tr, keyspace)
@@ -106,6 +111,8 @@ def create_subscription(
     if where.cluster not in names:
         shown = msgspec.json.encode(names).decode().replace(",", ", ")
         raise UnknownCluster(f"{_BROKER_NAMES[where.broker]} cluster '{where.cluster}' not found. Available clusters: {shown}")
+    if where.broker is Broker.NATS:
+        _check_stream_options(options)
     subscription = Subscription(
         id=subscription_id,
         broker=where.broker,
@@ -118,6 +125,16 @@ def create_subscription(
     )
     put_subscription(tr, keyspace, subscription)
     return subscription, bump_meta_version(tr, keyspace)
+
+
+def _check_stream_options(options: dict[str, str]) -> None:
+    """Refuse what no reader of a stream knows. Those of Kafka are librdkafka's, which only a reader has at hand."""
+    unknown = next((name for name in options if name not in STREAM_OPTIONS), None)
+    if unknown is not None:
+        raise InvalidSubscription(f"a subscription of a stream has no option '{unknown}'; there are {', '.join(STREAM_OPTIONS)}")
+    policy = options.get(DELIVER_POLICY, DELIVER_POLICIES[0])
+    if policy not in DELIVER_POLICIES:
+        raise InvalidSubscription(f"{DELIVER_POLICY} is '{policy}'; it can be {' or '.join(DELIVER_POLICIES)}")
 
 
 def _completed(options: dict[str, str], source: Source, subscription_id: str, clusters: StaticClusters, schema: Schema) -> dict[str, str]:

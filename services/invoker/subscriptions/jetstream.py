@@ -25,6 +25,7 @@ from nats.js.errors import APIError, NotFoundError, ServiceUnavailableError
 
 from perdure.base.limits import MIB
 from perdure.model.subscription import Subscription
+from perdure.registry.subscriptions import DELIVER_POLICY, KEY_HEADER, STREAM_OPTIONS, SUBJECT_FILTER
 from services.invoker.subscriptions.mapping import jetstream_attributes
 from services.invoker.subscriptions.source import Record, SourceFailed
 
@@ -44,10 +45,6 @@ UNUSED_S_MAX: Final = 86_400.0
 ACK_WAIT_S: Final = 60.0
 """Acknowledgements wait for the commit, and that for room in mailboxes; what comes again meanwhile is left aside."""
 
-DELIVER_POLICY: Final = "deliver.policy"
-FILTER: Final = "filter.subject"
-KEY_HEADER: Final = "key.header"
-_OPTIONS: Final = frozenset({DELIVER_POLICY, FILTER, KEY_HEADER})
 _PROPERTIES: Final = frozenset({"url", "user", "password", "credentials_file", "tls_ca_file", "tls_cert_file", "tls_key_file"})
 _PARTITION: Final = 0
 _ENDED: Final = frozenset({"404", "408"})
@@ -65,9 +62,9 @@ class JetStreamSource:
     """Implement `Source`."""
 
     def __init__(self, subscription: Subscription, properties: Mapping[str, str]) -> None:
-        unknown = sorted((properties.keys() - _PROPERTIES) | (subscription.options.keys() - _OPTIONS))
+        unknown = sorted((properties.keys() - _PROPERTIES) | (subscription.options.keys() - set(STREAM_OPTIONS)))
         if unknown:
-            raise SourceFailed(f"unknown option {unknown[0]}; there are {', '.join(sorted(_OPTIONS))}")
+            raise SourceFailed(f"unknown option {unknown[0]}; there are {', '.join(STREAM_OPTIONS)}")
         if not properties.get("url"):
             raise SourceFailed(f"the NATS cluster '{subscription.cluster}' has no url")
         self._subscription = subscription
@@ -153,7 +150,7 @@ class JetStreamSource:
             ack_wait=ACK_WAIT_S,
             inactive_threshold=UNUSED_S_MAX,
             max_ack_pending=2 * RECORDS_MAX,
-            filter_subject=self._options.get(FILTER),
+            filter_subject=self._options.get(SUBJECT_FILTER),
         )
         await self._ask(stream.add_consumer(self._stream, config))  # pyright: ignore[reportUnknownMemberType]  # untyped **params
         self._last_delivery, self._last_sequence = 0, offset - 1

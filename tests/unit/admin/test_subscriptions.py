@@ -103,6 +103,25 @@ def test_a_source_or_sink_that_cannot_be_is_refused(tmp_path: Path, source: str,
     with_admin(tmp_path, test)
 
 
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (
+            {"deliver.polcy": "new"},
+            "a subscription of a stream has no option 'deliver.polcy'; there are deliver.policy, filter.subject, key.header",
+        ),
+        ({"deliver.policy": "last"}, "deliver.policy is 'last'; it can be all or new"),
+    ],
+)
+def test_options_that_no_stream_has_are_refused(tmp_path: Path, options: dict[str, str], reason: str) -> None:
+    async def test(admin: Admin) -> None:
+        await prepared(admin)
+        assert refusal(await create(admin, "nats://js/t", options=options)) == (400, "META0009", f"[META0009] {reason}")
+        assert (await create(admin, "nats://js/t", options={"deliver.policy": "new", "key.header": "k"})).status_code == 201
+
+    with_admin(tmp_path, test)
+
+
 def test_a_cluster_that_nobody_knows_is_refused_with_those_that_are_known(tmp_path: Path) -> None:
     async def test(admin: Admin) -> None:
         await prepared(admin)
