@@ -79,7 +79,7 @@ async def register_deployment(request: Request) -> Response:
     is_overwritten = registration.outcome is RegistrationOutcome.OVERWRITTEN
     is_created = registration.outcome is RegistrationOutcome.NEW or is_version_2 or (is_of_seed and is_overwritten)
     headers = {"location": f"deployments/{registration.deployment.id}"}
-    return json_response(201 if is_created else 200, registration_view(registration, context.defaults), headers)
+    return json_response(201 if is_created else 200, registration_view(registration, context.defaults, is_dry_run=body.dry_run), headers)
 
 
 async def _register(

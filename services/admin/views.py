@@ -34,7 +34,7 @@ _PROTOCOL_TYPES: Final = {ProtocolMode.BIDI_STREAM: "BidiStream", ProtocolMode.R
 _SECRET: Final = re.compile(r"password|passphrase|secret|username|key\.pem|key\.location|keystore\.location|jaas|token|oauthbearer\.config")
 
 
-def registration_view(registration: Registration, defaults: ServerDefaults) -> View:
+def registration_view(registration: Registration, defaults: ServerDefaults, *, is_dry_run: bool) -> View:
     """Return the answer to a registration."""
     deployment = registration.deployment
     return _without_none(
@@ -44,21 +44,22 @@ def registration_view(registration: Registration, defaults: ServerDefaults) -> V
             "min_protocol_version": deployment.protocol_version_min,
             "max_protocol_version": deployment.protocol_version_max,
             "sdk_version": deployment.sdk_version,
-            "info": _overwritten(registration),
+            "info": _overwritten(registration, is_dry_run=is_dry_run),
         }
     )
 
 
-def _overwritten(registration: Registration) -> list[View] | None:
-    """Tell what force has overwritten."""
+def _overwritten(registration: Registration, *, is_dry_run: bool) -> list[View] | None:
+    """Tell what force has overwritten, or would."""
     replaced = registration.replaced
     if replaced is None:
         return None
     now = registration.deployment.services
+    overwritten, gone = ("would be overwritten", "would be gone") if is_dry_run else ("was overwritten", "is gone")
     lines = [
-        f"'{name}' revision {revision} was overwritten by revision {now[name]}"
+        f"'{name}' revision {revision} {overwritten} by revision {now[name]}"
         if name in now
-        else f"'{name}' revision {revision} is gone, as the deployment serves it no more"
+        else f"'{name}' revision {revision} {gone}, as the deployment serves it no more"
         for name, revision in sorted(replaced.services.items())
     ]
     return [{"message": line} for line in lines] or None

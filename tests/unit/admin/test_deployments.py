@@ -91,6 +91,10 @@ def test_force_says_what_it_overwrote(tmp_path: Path) -> None:
         admin.endpoints.serve(URL, a_service("A"), a_service("B"))
         assert "info" not in (await admin.register(URL, force=True)).json()
         admin.endpoints.serve(URL, a_service("A"))
+        assert (await admin.register(URL, force=True, dry_run=True)).json()["info"] == [
+            {"message": "'A' revision 1 would be overwritten by revision 2"},
+            {"message": "'B' revision 1 would be gone, as the deployment serves it no more"},
+        ]
         assert (await admin.register(URL, force=True)).json()["info"] == [
             {"message": "'A' revision 1 was overwritten by revision 2"},
             {"message": "'B' revision 1 is gone, as the deployment serves it no more"},
