@@ -1,6 +1,6 @@
 """Registering, showing, changing and removing Kafka clusters. Source: shared/spec/admin.md, section 6."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 from starlette.requests import Request
@@ -13,9 +13,12 @@ from services.admin.context import AdminContext, context_of
 from services.admin.errors import NotFound, json_response
 from services.admin.views import View, kafka_cluster_view, subscription_view
 
+NAME: Final = r"^[A-Za-z0-9._~:\[\]@!$&'()*+,;=%-]+\Z"
+"""A name is a part of the sources' URIs, and of a path here."""
+
 
 class _NewCluster(msgspec.Struct, frozen=True):
-    name: Annotated[str, msgspec.Meta(min_length=1, pattern=r"^[^/?#\s]+$")]
+    name: Annotated[str, msgspec.Meta(pattern=NAME)]
     properties: dict[str, str]
 
 

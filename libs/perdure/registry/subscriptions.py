@@ -36,7 +36,8 @@ KEY_HEADER: Final = "key.header"
 STREAM_OPTIONS: Final = (DELIVER_POLICY, SUBJECT_FILTER, KEY_HEADER)
 DELIVER_POLICIES: Final = ("all", "new")
 _BROKER_NAMES: Final = {Broker.KAFKA: "Kafka", Broker.NATS: "NATS"}
-_URI: Final = re.compile(r"([a-z][a-z0-9+.-]*)://([^/?#\s]*)(?:/([^?#\s]*))?")
+_URI: Final = re.compile(r"([a-z][a-z0-9+.-]*)://([^/?#\s]*)(?:/([^?#\s]*))?(?:\?[^#\s]*)?")
+"""A query says nothing, as clients know it."""
 _TOPIC: Final = re.compile(r"[A-Za-z0-9._-]{1,249}")
 _ADDRESSES: Final = ("bootstrap.servers", "metadata.broker.list")
 
@@ -215,11 +216,11 @@ def update_kafka_cluster(
         InvalidCluster: No address among the properties.
         ClusterConflict: It belongs to the configuration.
     """
+    _check_properties(name, properties)
     _check_not_static(name, clusters)
     cluster = read_schema(tr, keyspace).kafka_clusters.get(name)
     if cluster is None:
         raise NotRegistered(f"not found in the schema registry: kafka cluster '{name}'")
-    _check_properties(name, properties)
     changed = msgspec.structs.replace(cluster, properties=properties)
     put_kafka_cluster(tr, keyspace, changed)
     return changed, bump_meta_version(tr, keyspace)

@@ -55,6 +55,15 @@ def test_a_subscription_is_created_shown_listed_and_removed(tmp_path: Path) -> N
     with_admin(tmp_path, test)
 
 
+def test_a_query_in_a_uri_says_nothing(tmp_path: Path) -> None:
+    async def test(admin: Admin) -> None:
+        await prepared(admin)
+        created = (await create(admin, f"{SOURCE}?x=1", f"{SINK}?y")).json()
+        assert (created["source"], created["sink"]) == (SOURCE, SINK)
+
+    with_admin(tmp_path, test)
+
+
 def test_the_list_shows_what_has_exactly_this_source_and_sink(tmp_path: Path) -> None:
     async def test(admin: Admin) -> None:
         await prepared(admin)
@@ -225,7 +234,10 @@ def test_refusals_of_clusters_have_the_known_words(tmp_path: Path) -> None:
         assert refusal(await admin.http.patch("/kafka-clusters/x", json={"properties": good})) == (404, None, text)
         text = "not found in the schema registry: kafka cluster named 'x'"
         assert refusal(await admin.http.delete("/kafka-clusters/x")) == (404, None, text)
-        assert (await admin.http.post("/kafka-clusters", json={"name": "", "properties": good})).status_code == 422
+        text = "kafka cluster 'x' properties must contain either 'bootstrap.servers' or 'metadata.broker.list'"
+        assert refusal(await admin.http.patch("/kafka-clusters/x", json={"properties": {}})) == (400, None, text)
+        for name in ("", "a b", "a/b", "a?b", "a#b", "a\n", "ü", "漢"):
+            assert (await admin.http.post("/kafka-clusters", json={"name": name, "properties": good})).status_code == 422, name
 
     with_admin(tmp_path, test)
 
