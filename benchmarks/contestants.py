@@ -11,7 +11,7 @@ import msgspec
 
 from benchmarks.load import Sample, apply_load
 from benchmarks.scenarios import Scenario
-from benchmarks.usage import MB, Usage, usage_of
+from benchmarks.usage import MB, Usage, running_s, usage_of
 from tests.e2e.endpoint import NODE_ROOM, Endpoint
 from tests.e2e.processes import eventually
 from tests.e2e.suite import Suite
@@ -60,13 +60,13 @@ class Contestant:
         """Start the server, watch it idle, then start and register the endpoint."""
         self.suite.start()
         time.sleep(1.0)
-        before = usage_of(self.suite.pid)
+        before_s = running_s(self.suite.pid)
         time.sleep(IDLE_S)
-        after = usage_of(self.suite.pid)
+        busy = (running_s(self.suite.pid) - before_s) / IDLE_S
+        resident_bytes = usage_of(self.suite.pid).resident_bytes
         self.endpoint.start()
         self.suite.register(self.endpoint.url)
-        busy = (after.cpu_s - before.cpu_s) / IDLE_S
-        return Idle(self.name, self.suite.ready_after_s, after.resident_bytes / MB, busy * 100)
+        return Idle(self.name, self.suite.ready_after_s, resident_bytes / MB, busy * 100)
 
     def close(self) -> None:
         """End server and endpoint."""
