@@ -7,6 +7,7 @@ Source: shared/spec/ingress.md, section 21.
 import asyncio
 from typing import Final
 
+from perdure.base.clock import until_beat_s
 from perdure.bus.messages import OwnerReply
 from services.ingress.asgi import Receive
 from services.ingress.waiting import Waiting
@@ -27,7 +28,7 @@ class Departures:
         self._recent: dict[int, Receive] = {}
         self._older: dict[int, Receive] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._timer = self._loop.call_later(_PERIOD_S, self._tick)
+        self._timer = self._loop.call_later(until_beat_s(self._loop.time(), _PERIOD_S), self._tick)
 
     def stop(self) -> None:
         """Watch no longer."""
@@ -40,7 +41,7 @@ class Departures:
         self._recent[request_id] = receive
 
     def _tick(self) -> None:
-        self._timer = self._loop.call_later(_PERIOD_S, self._tick)
+        self._timer = self._loop.call_later(until_beat_s(self._loop.time(), _PERIOD_S), self._tick)
         older, self._older, self._recent = self._older, self._recent, {}
         for request_id, receive in older.items():
             future = self._waiting.future_of(request_id)

@@ -18,6 +18,7 @@ from typing import Final
 
 import msgspec
 
+from perdure.base.clock import until_beat_s
 from perdure.base.ids import partition_of
 from perdure.bus import messages
 from perdure.bus.interface import Bus, Subscription
@@ -111,7 +112,7 @@ class Waiting:
             await self._bus.subscribe(self._subjects.announcements, self._receive_announcement),
             await self._bus.subscribe(self._subjects.heartbeats, self._receive_heartbeat),
         ]
-        self._tick_timer = self._loop.call_later(_TICK_S, self._tick)
+        self._tick_timer = self._loop.call_later(until_beat_s(self._loop.time(), _TICK_S), self._tick)
 
     async def stop(self) -> None:
         """Stop listening; whoever still waits is left to its caller."""
@@ -237,7 +238,7 @@ class Waiting:
 
     def _tick(self) -> None:
         """Repeat what is due: lost messages cost their callers some seconds, not their result."""
-        self._tick_timer = self._loop.call_later(_TICK_S, self._tick)
+        self._tick_timer = self._loop.call_later(until_beat_s(self._loop.time(), _TICK_S), self._tick)
         self._tick_number += 1
         if not self._bus.is_connected:
             self._was_cut = True

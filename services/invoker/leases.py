@@ -9,7 +9,7 @@ from typing import Protocol
 
 import structlog
 
-from perdure.base.clock import Clock
+from perdure.base.clock import Clock, until_beat_s
 from perdure.base.errors import StoreError
 from perdure.bus.interface import Bus, NoResponders
 from perdure.bus.messages import VERSION, Announcement, Doorbell, Heartbeat, encode
@@ -96,7 +96,7 @@ class Leases:
                 log.warning("leases_unreadable", reason=error.message)
             self._announce_again()
             try:
-                async with asyncio.timeout(self._poll_s):
+                async with asyncio.timeout(until_beat_s(asyncio.get_running_loop().time(), self._poll_s)):
                     await self._nudged.wait()
             except TimeoutError:
                 continue

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Final, NamedTuple
 
+from perdure.base.clock import until_beat_s
 from perdure.base.limits import MIB, SCAN_ROWS_MAX
 from perdure.store.interface import ReadTransaction
 from services.invoker.machine.events import MailReceived
@@ -40,7 +41,7 @@ class Mailboxes:
         """Read whatever rang, and everything once per poll interval, until cancelled."""
         while True:
             try:
-                async with asyncio.timeout(self._poll_s):
+                async with asyncio.timeout(until_beat_s(asyncio.get_running_loop().time(), self._poll_s)):
                     await self._bell.wait()
             except TimeoutError:
                 self._rung |= self._owner.partitions.keys()

@@ -4,7 +4,7 @@ import asyncio
 
 import structlog
 
-from perdure.base.clock import Clock
+from perdure.base.clock import Clock, until_beat_s
 from perdure.base.errors import StoreError
 from services.invoker.leases import TIMERS_AHEAD_MS
 from services.invoker.loading import load_timers
@@ -38,7 +38,9 @@ class Timekeeper:
             now_ms = self._clock.now_ms()
             self._fire(now_ms)
             next_ms = self._next_at_ms()
-            wait_ms = LATE_MS_MAX if next_ms is None else min(LATE_MS_MAX, max(0, next_ms - now_ms))
+            wait_ms = int(until_beat_s(asyncio.get_running_loop().time(), LATE_MS_MAX / 1_000) * 1_000)
+            if next_ms is not None:
+                wait_ms = min(wait_ms, max(0, next_ms - now_ms))
             self._sleeps_until_ms = now_ms + wait_ms
             self._changed.clear()
             try:

@@ -25,6 +25,15 @@ class Random(Protocol):
         ...
 
 
+def until_beat_s(now_s: float, interval_s: float) -> float:
+    """Return how long it is until the next whole multiple of an interval, or the one after if that is hardly away.
+
+    What recurs at such times by the loop's clock wakes a process once and not once for each: all loops on a host have the same clock.
+    """
+    left_s = interval_s - now_s % interval_s
+    return left_s if left_s > interval_s / 10 else left_s + interval_s
+
+
 class SystemClock:
     """The operating system's clock."""
 

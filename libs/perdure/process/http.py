@@ -9,6 +9,7 @@ from typing import Any, Final, cast
 import structlog
 import uvicorn
 
+from perdure.base.clock import until_beat_s
 from perdure.process.access_log import AccessLog
 from perdure.process.certificate import ServerCertificate
 from perdure.process.closing import refuse_newcomers
@@ -21,6 +22,7 @@ DRAINING_S_MAX: Final = 2.0
 """How long clients may take to see that their connection ends, before those that are idle are closed; a quarter of the grace at most."""
 
 DRAINING_PAUSE_S: Final = 0.02
+TICK_S: Final = 1.0
 
 log = structlog.get_logger("perdure.http")
 
@@ -123,7 +125,7 @@ class _Server(uvicorn.Server):
         self.on_started()
         waiting = asyncio.ensure_future(self._stopping.wait())
         try:
-            while not (await asyncio.wait([waiting], timeout=1))[0]:
+            while not (await asyncio.wait([waiting], timeout=until_beat_s(waiting.get_loop().time(), TICK_S)))[0]:
                 await self.on_tick(0)
                 if self._certificate is not None:
                     self._certificate.context()

@@ -20,7 +20,7 @@ import uvloop
 from prometheus_client import CollectorRegistry
 from structlog.typing import FilteringBoundLogger
 
-from perdure.base.clock import Clock, Random, SystemClock, SystemRandom
+from perdure.base.clock import Clock, Random, SystemClock, SystemRandom, until_beat_s
 from perdure.base.errors import ConfigurationError, PerdureError
 from perdure.base.version import SOFTWARE_VERSION
 from perdure.bus.interface import Bus
@@ -146,8 +146,9 @@ class Runtime(Generic[C]):
         interval_s = HEARTBEAT_INTERVAL_MS / 1_000
         while True:
             self.send_heartbeat()
-            due_at_s = loop.time() + interval_s
-            await asyncio.sleep(interval_s)
+            pause_s = until_beat_s(loop.time(), interval_s)
+            due_at_s = loop.time() + pause_s
+            await asyncio.sleep(pause_s)
             self.process_metrics.loop_lag.observe(max(0.0, loop.time() - due_at_s))
             self.peers.tick()
 
