@@ -71,7 +71,7 @@ class Containers:
     def is_healthy(self, role: str) -> bool:
         """Run the health check of each container of the role now; the engine itself does so every few seconds."""
         command = ["python", "/opt/perdure/health.py", role]
-        return all(self._succeeds("exec", container, *command) for container in self.ids(role))
+        return all(self.succeeds(["docker", "exec", container, *command]) for container in self.ids(role))
 
     def is_healthy_for_the_engine(self, role: str) -> bool:
         return all(self.inspect(each, "{{.State.Health.Status}}") == "healthy" for each in self.ids(role))
@@ -162,8 +162,8 @@ class Containers:
         lines = [json.loads(line) for line in printed.stderr.splitlines()]
         return [datetime.fromisoformat(line["timestamp"]) for line in lines if line["event"] == event]
 
-    def _succeeds(self, *arguments: str) -> bool:
-        return subprocess.run(["docker", *arguments], env={**os.environ, **self.env}, capture_output=True, check=False).returncode == 0
+    def succeeds(self, command: list[str]) -> bool:
+        return subprocess.run(command, env={**os.environ, **self.env}, capture_output=True, check=False).returncode == 0
 
 
 class Balanced(Api):

@@ -93,6 +93,17 @@ def test_containers_have_no_rights_and_cannot_write_their_image(containers: Cont
     assert (user, is_read_only) == ("10001:10001", "true")
 
 
+def test_one_container_is_the_whole_server_and_ends_in_order(containers: Containers) -> None:
+    container = containers.docker("run", "--detach", "perdure:test")
+    try:
+        ready = ["docker", "exec", container, "perdure", "status"]
+        eventually(lambda: containers.succeeds(ready), "it does all its work", limit_s=PATIENCE_S, pause_s=0.2)
+        containers.docker("stop", container)
+        assert containers.inspect(container, "{{.State.ExitCode}}") == "0"
+    finally:
+        containers.docker("rm", "--force", "--volumes", container)
+
+
 @pytest.mark.parametrize("role", ROLES)
 def test_a_killed_container_comes_back_and_no_call_is_lost(containers: Containers, counter: str, role: str) -> None:
     key = f"{counter}/killed-{role}/add"
