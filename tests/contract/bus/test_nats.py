@@ -277,6 +277,18 @@ def test_a_server_that_does_not_read_costs_messages_but_not_memory(server: NatsS
     with_buses(server, 2, scenario)
 
 
+@pytest.mark.parametrize("url", ["http://127.0.0.1:4222", "nats://127.0.0.1:x", "", "nats://127.0.0.1:4222,", "tls://:4222"])
+def test_an_address_that_is_none_is_refused_at_once(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="like nats://host:4222"):
+        uvloop.run(connect(url))
+
+
+def test_a_password_in_an_address_is_not_shown() -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        uvloop.run(connect("http://me:s3cret@127.0.0.1:4222"))
+    assert "s3cret" not in refused.value.message
+
+
 def test_credentials_that_cannot_be_used_are_refused_at_once(server: NatsServer) -> None:
     with pytest.raises(ConfigurationError, match=r"nats_credentials_file /nowhere/user\.creds"):
         uvloop.run(connect(server.url, credentials_file="/nowhere/user.creds"))

@@ -6,15 +6,17 @@ message was for (servers since 2.11), which is what `on_no_responders` hands on;
 """
 
 import asyncio
+import re
 import secrets
 import ssl
 from collections.abc import Callable
 from typing import Final
+from urllib.parse import urlsplit
 
 import structlog
 from nats.aio.subscription import Subscription as NatsSubscription
 
-from perdure.base.errors import LocalProtocolError
+from perdure.base.errors import ConfigurationError, LocalProtocolError
 from perdure.bus.interface import NoResponders, Receiver
 from perdure.bus.nats.client import DirectClient
 from perdure.bus.nats.credentials import read_credentials
@@ -29,6 +31,7 @@ UNREACHABLE_AFTER_S: Final = 2.0
 """How long attempts may fail before a human is told; a server that is just starting needs less."""
 
 _NO_RESPONDERS: Final = b"503"
+_USER_OF_URL: Final = re.compile("//[^/@,]*@")
 
 log = structlog.get_logger("perdure.bus")
 
@@ -84,6 +87,8 @@ class NatsBus:
         self._can_hear = False
         """Whether the server knows where replies go."""
         self._inbox_number = 0
+        self._servers = ""
+        """As a log may show them: without users and passwords."""
         self._inboxes: dict[bytes, _Inbox] = {}
         self._on_no_responders: list[Callable[[str], None]] = []
         self.dropped = 0
@@ -146,6 +151,7 @@ class NatsBus:
 
     async def open(self, url: str, *, name: str, tls: ssl.SSLContext | None, user: str, password: str, credentials_file: str) -> None:
         """Connect; tries until it succeeds. `url` may be several, separated by commas."""
+        self._servers = _USER_OF_URL.sub("//***@", url)
         await self._client.connect(
             servers=url.split(","),
             name=name or None,
@@ -257,7 +263,25 @@ class NatsBus:
             log.debug("bus_attempt_failed", reason=reason)
         else:
             self._failing_since_s = float("inf")  # once per outage
-            log.warning("bus_unreachable", reason=reason)
+            log.warning("bus_unreachable", servers=self._servers, reason=reason)
+
+
+def _check(url: str) -> None:
+    """Refuse what nats-py would try for ever.
+
+    Raises:
+        ConfigurationError: A server's address is none of NATS.
+    """
+    for server in url.split(","):
+        try:
+            parts = urlsplit(server.strip() if "://" in server else f"nats://{server.strip()}")
+            is_usable = parts.scheme in {"nats", "tls"} and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            is_usable = False
+        if not is_usable:
+            raise ConfigurationError(
+                f"nats_url {_USER_OF_URL.sub('//***@', server)!r} is no address like nats://host:4222 or tls://host:4222"
+            )
 
 
 def _ignore(payload: bytes, reply: str) -> None:
@@ -283,8 +307,9 @@ async def connect(
         credentials_file: Path of a `.creds` file, read with each connection, so that it can be renewed.
 
     Raises:
-        ConfigurationError: The credentials cannot be used.
+        ConfigurationError: The credentials cannot be used, or the URL.
     """
+    _check(url)
     if credentials_file:
         read_credentials(credentials_file)  # nats-py would only meet a bad one with each attempt, and try for ever
     bus = NatsBus(inbox_prefix)
