@@ -6,6 +6,7 @@
 - A head that is too large is answered with 431.
 - zttp 0.0.35 cuts an HTTP/2 connection at its 4096th stream. Long before, it begins no more requests, and as soon as those in flight are
   answered, or after a second, tells the client (GOAWAY) which was the last, so that the client sends all others over a new connection.
+  It also cuts one whose client has given up 257 requests, which is what deadlines and cancellations of gRPC do: the same is done before.
 - A connection whose TLS handshake is under way is known as well: a process that stops waits for it.
 - `drain` lets a client leave without an error, which `shutdown` does not: that closes an idle connection while a request may be on its way.
 """
@@ -27,6 +28,9 @@ from perdure.process.traffic import Traffic
 
 STREAMS_MAX: Final = 3_900
 """Requests of one HTTP/2 connection. A client may have 128 more under way."""
+
+RESETS_MAX: Final = 100
+"""Requests of one HTTP/2 connection that its client may give up before it is renewed. It may give up 128 more, which are under way."""
 
 RENEWAL_WAIT_S: Final = 1.0
 """How long requests in flight may keep later ones from being sent over a new connection. Some clients (h2 for Python) take GOAWAY for the
@@ -168,6 +172,7 @@ class _Http1(_Counted, ZttpProtocol):
 
 class _Http2(_Counted, ZttpH2Protocol):
     _begun = 0
+    _resets = 0
     _streams_max = STREAMS_MAX
     _last_begun_id = 0
     _is_renewing = False
@@ -191,6 +196,17 @@ class _Http2(_Counted, ZttpH2Protocol):
         if cycle is not None and event.end_stream:
             cycle.more_body = False
             cycle.message_event.set()
+
+    def handle_rst_stream(self, event: zttp.RstStream) -> None:
+        super().handle_rst_stream(event)
+        self._resets += 1
+        if self._resets == RESETS_MAX and not self._is_renewing:
+            self._is_renewing = True
+            self._streams_max = self._begun
+            if self.cycles:
+                self._say_goodbye()  # at once: such a client might reach the end within the second
+            else:
+                self._leave()
 
     def drain(self) -> None:
         """Begin no more requests; tell the client which was the last once those in flight are answered, or after a second."""

@@ -1,7 +1,9 @@
 """The HTTP server's connections: HTTP/2 ones end before their library cuts them, and no request is lost or answered twice by that."""
 
 import asyncio
+import contextlib
 from collections import Counter
+from collections.abc import AsyncIterator
 from typing import Any
 
 import zttp
@@ -70,27 +72,65 @@ class Client:
         writer.close()
 
 
+@contextlib.asynccontextmanager
+async def serving(application: Any) -> AsyncIterator[str]:
+    """Serve an ASGI application; yield its address."""
+    stopping, listening = asyncio.Event(), asyncio.get_running_loop().create_future()
+    options = {"bind": "127.0.0.1", "port": 0, "grace_ms": 1_000, "on_listening": listening.set_result}
+    server = asyncio.create_task(serve_asgi(application, draining=asyncio.Event(), stopping=stopping, **options))
+    yield await listening
+    stopping.set()
+    await server
+
+
 def test_a_connection_that_is_renewed_loses_no_request_and_runs_none_twice() -> None:
     async def run() -> None:
-        application, stopping, listening = Application(), asyncio.Event(), asyncio.get_running_loop().create_future()
-        server = asyncio.create_task(
-            serve_asgi(
-                application,
-                bind="127.0.0.1",
-                port=0,
-                draining=asyncio.Event(),
-                stopping=stopping,
-                grace_ms=1_000,
-                on_listening=listening.set_result,
-            )
-        )
-        client = Client(await listening)
-        await client.run(in_flight_max=50)
+        application = Application()
+        async with serving(application) as address:
+            client = Client(address)
+            await client.run(in_flight_max=50)
         assert sorted(client.answered) == sorted(application.asked)
         assert set(application.asked.values()) == {1}
         assert len(client.answered) == CALLS
         assert client.opened == 2
-        stopping.set()
-        await server
+
+    asyncio.run(run())
+
+
+def test_a_client_that_gives_up_many_requests_is_let_go_in_order_and_its_other_ones_are_answered() -> None:
+    async def run() -> None:
+        released = asyncio.Event()
+
+        async def application(scope: Any, receive: Any, send: Any) -> None:  # ASGI
+            if scope["raw_path"] == b"/slow":
+                await released.wait()
+                await send({"type": "http.response.start", "status": 200, "headers": []})
+                await send({"type": "http.response.body", "body": b"done"})
+            else:
+                while (await receive())["type"] != "http.disconnect":
+                    pass
+
+        async with serving(application) as address:
+            host, port = address.split(":")
+            reader, writer = await asyncio.open_connection(host, int(port))
+            http2 = zttp.Connection(zttp.CLIENT, protocol=zttp.HTTP2)
+            http2.initiate_connection()
+            http2.send_request(b"GET", b"/slow", b"2", [(b"host", b"a")]).end_message()
+            for _ in range(connections.RESETS_MAX + 128):
+                given_up = http2.send_request(b"GET", b"/given-up", b"2", [(b"host", b"a")])
+                given_up.end_message()
+                given_up.reset(zttp.H2ErrorCode.CANCEL)
+                writer.write(http2.data_to_send())
+                await writer.drain()
+            events: list[Any] = []
+            while data := await reader.read(65_536):
+                http2.receive_data(data)
+                while (event := http2.next_event()) is not zttp.NEED_DATA:
+                    events.append(event)
+                    if isinstance(event, zttp.GoAway):
+                        released.set()
+            writer.close()
+        assert [event.error_code for event in events if isinstance(event, zttp.GoAway)] == [zttp.H2ErrorCode.NO_ERROR] * 2
+        assert b"".join(event.data for event in events if isinstance(event, zttp.Data)) == b"done"
 
     asyncio.run(run())
