@@ -28,6 +28,9 @@ Schema = dict[str, Any]  # a JSON schema; its parts are of any JSON type
 
 _IDENTIFIER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NOT_IN_IDENTIFIERS: Final = re.compile(r"[^A-Za-z0-9_]")
+_PLACES: Final = frozenset({"$ref", "anyOf", "oneOf", "allOf", "properties"})
+"""Where a schema says what an object has."""
+
 _SCALARS: Final = {"string": "string", "integer": "int64", "number": "double", "boolean": "bool"}
 
 
@@ -101,6 +104,8 @@ class SchemaTypes:
     def properties_of(self, schema: Schema | None) -> Schema | None:
         """Return the properties of an object schema that names all of them."""
         if schema is None or type_of(schema) != "object" or schema.get("additionalProperties", False) is not False:
+            return None
+        if "patternProperties" in schema:
             return None
         properties = schema.get("properties")
         return cast("Schema", properties) if isinstance(properties, dict) and properties else None
@@ -191,7 +196,7 @@ def type_of(schema: Schema) -> str:
     if isinstance(found, list):
         some = [name for name in _list(found) if name != "null"]
         found = some[0] if len(some) == 1 else None
-    if found is None and "properties" in schema:
+    elif found is None and "properties" in schema:
         return "object"
     if found is None and (values := _list(schema.get("enum"))):
         return "string" if all(isinstance(value, str) for value in values) else ""
@@ -229,11 +234,13 @@ def _numbered(properties: Schema) -> Iterator[tuple[str, int, str]]:
 
 
 def _alternative_of(schema: Any) -> Schema | None:
-    """Return a schema, or the one beside null where it is a choice of two; None where it says nothing definite."""
+    """Return a schema, or the one beside null where it is a choice of two; None where it says nothing definite, or in several places."""
     for _ in range(DEPTH_MAX):
         if not isinstance(schema, dict):
             return None
         schema = cast("Schema", schema)
+        if len(_PLACES & schema.keys()) > 1:
+            return None
         alternatives = _alternatives(schema)
         if "$ref" in schema or alternatives is None:
             return schema

@@ -19,6 +19,13 @@ _EXACT_MAX: Final = 2**53
 _VALUE: Final = "google.protobuf.Value"
 _STRUCT: Final = "google.protobuf.Struct"
 
+_SCALARS: Final[dict[int, tuple[str, Any]]] = {
+    FieldDescriptor.TYPE_STRING: ("a string", str),
+    FieldDescriptor.TYPE_INT64: ("an integer", int),
+    FieldDescriptor.TYPE_DOUBLE: ("a number", (int, float)),
+    FieldDescriptor.TYPE_BOOL: ("true or false", bool),
+}
+
 Unset = Mapping[tuple[str, str], Any]
 """(message name, field name) -> the JSON value that stands for a field that is unset; others are absent."""
 
@@ -50,9 +57,16 @@ class FieldShape:
         return finite(content) if self.type == FieldDescriptor.TYPE_DOUBLE else content
 
     def scalar(self, value: Any) -> Any:
-        """Return a JSON value as what the field takes; a number without fraction is an integer."""
+        """Return a JSON value as what the field takes; a number without fraction is an integer.
+
+        Raises:
+            BadMessage: It is of another type.
+        """
         if isinstance(value, float) and self.type == FieldDescriptor.TYPE_INT64 and value.is_integer():
             return int(value)
+        name, kinds = _SCALARS[self.type]
+        if not isinstance(value, kinds) or (isinstance(value, bool) and kinds is not bool):
+            raise BadMessage(f"{self.property_name}: {name} is needed")
         return value
 
 
@@ -127,7 +141,7 @@ def put(message: Message, field: FieldShape, content: Any) -> None:
             nested = getattr(message, field.name)
             nested.SetInParent()
             field.shape.fill(nested, content)
-    except (TypeError, ValueError, RecursionError) as error:
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise BadMessage(f"{field.property_name}: {error}") from None
 
 

@@ -183,6 +183,29 @@ def test_an_object_with_further_properties_keeps_them(further: Any) -> None:
     assert there_and_back(schema, {"a": "b", "c": "d"}) == {"a": "b", "c": "d"}
 
 
+A = {"type": "object", "properties": {"a": {"type": "string"}}}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {**A, "patternProperties": {"^b": {}}},
+        {**A, "allOf": [{"properties": {"b": {"type": "string"}}}]},
+        {"$ref": "#/$defs/A", "properties": {"b": {"type": "string"}}, "$defs": {"A": A}},
+        {"anyOf": [A], "oneOf": [{"properties": {"b": {"type": "string"}}}]},
+        {"allOf": [A, {"properties": {"b": {"type": "string"}}}]},
+        {"anyOf": [A, {"type": "object", "properties": {"b": {"type": "string"}}}]},
+    ],
+)
+def test_an_object_whose_properties_are_said_in_several_places_keeps_them(schema: Any) -> None:
+    assert there_and_back(schema, {"a": "x", "b": "y"}) == {"a": "x", "b": "y"}
+
+
+def test_an_object_or_something_else_is_any_value() -> None:
+    schema = {"type": ["object", "string"], "properties": {"a": {}}}
+    assert [there_and_back(schema, value) for value in ("x", {"a": 1})] == ["x", {"a": 1}]
+
+
 def test_a_reference_may_lead_through_a_list() -> None:
     schema = {"type": "object", "properties": {"a": {"anyOf": [{"type": "integer"}]}, "b": {"$ref": "#/properties/a/anyOf/0"}}}
     assert there_and_back(schema, {"b": 2**60}) == {"b": 2**60}
@@ -217,6 +240,12 @@ def test_properties_that_the_schema_does_not_name_are_left_out() -> None:
         ({"type": "string"}, b"5"),
         ({"type": "integer"}, b"1.5"),
         ({"type": "integer"}, b"99999999999999999999"),
+        ({"type": "integer"}, b"true"),
+        ({"type": "number"}, b"true"),
+        ({"type": "number"}, b"1" + b"0" * 400),
+        ({}, b"1" + b"0" * 400),
+        ({"type": "boolean"}, b"1"),
+        ({"type": "array", "items": {"type": "string"}}, b"[null]"),
         ({"type": "array", "items": {"type": "string"}}, b'"a"'),
         ({"type": "object"}, b"[]"),
         (PERSON, b"[]"),
