@@ -8,6 +8,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.e2e.endpoint import NODE_ROOM, Endpoint
+from tests.e2e.rpc_clients import Reflected
 from tests.e2e.sql_process import sql, start_sql
 from tests.e2e.suite import Suite
 
@@ -39,6 +40,16 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
         for endpoint in _served(Endpoint("tests.e2e.services:app", tmp_path_factory.mktemp("services"))):
             suite.register(endpoint.url, use_http_11=True)
             yield Services(suite, endpoint, "")
+
+
+@pytest.fixture(scope="module")
+def client(suite: Suite) -> Iterator[Reflected]:
+    """A client of the shared server that knows of services what reflection tells."""
+    if suite.peer:
+        pytest.skip("the real server speaks neither gRPC nor Connect at its ingress")
+    reflected = Reflected(suite.ingress_port)
+    yield reflected
+    reflected.close()
 
 
 @pytest.fixture

@@ -22,9 +22,9 @@ class Seed(NamedTuple):
     endpoint: Endpoint
     prefix: str
 
-    def post(self, method: str, body: Any) -> httpx.Response:
+    def post(self, method: str, body: Any, *, headers: dict[str, str] | None = None) -> httpx.Response:
         """Call `Service/method` of this endpoint with the JSON of its request."""
-        return self.suite.call(f"/{self.prefix}.{method}", body)
+        return self.suite.call(f"/{self.prefix}.{method}", body, headers=headers)
 
     def result(self, method: str, body: Any) -> Any:
         """Return the JSON of the response of a call that must succeed."""

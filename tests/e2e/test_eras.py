@@ -23,6 +23,8 @@ from tests.e2e.rpc_clients import TRANSPORTS, Reflected, connect, failure_of
 from tests.e2e.seed import Seed, serving
 from tests.e2e.suite import Suite
 
+pytestmark = pytest.mark.usefixtures("eras")
+
 CART, COUNTER = "eras.shop.Cart", "ErasCounter"
 MESSAGES = Descriptors(
     FileDescriptorSet(
@@ -73,14 +75,6 @@ def eras(suite: Suite, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Era
             yield Eras(suite, seed, today)
         finally:
             today.stop()
-
-
-@pytest.fixture(scope="module")
-def client(eras: Eras) -> Iterator[Reflected]:
-    """A client that knows what reflection tells."""
-    reflected = Reflected(eras.suite.ingress_port)
-    yield reflected
-    reflected.close()
 
 
 def connect_calls(transports: tuple[str, ...], tag: str) -> list[dict[str, Any]]:

@@ -11,6 +11,8 @@ from tests.e2e.endpoint import Endpoint
 from tests.e2e.rpc_clients import TRANSPORTS, Reflected, connect
 from tests.e2e.suite import Suite
 
+pytestmark = pytest.mark.usefixtures("shop")
+
 CART, ECHO = "java.Cart", "java.Echo"
 LINE = {"itemNumber": "12345678901", "amount": 0, "size": "LARGE", "notes": [{"text": "a"}], "labels": {"x": 1}}
 
@@ -26,14 +28,6 @@ def shop(suite: Suite, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dic
         yield suite.register(endpoint.url)
     finally:
         endpoint.stop()
-
-
-@pytest.fixture(scope="module")
-def client(shop: dict[str, Any], suite: Suite) -> Iterator[Reflected]:
-    """A client that knows what reflection tells."""
-    reflected = Reflected(suite.ingress_port)
-    yield reflected
-    reflected.close()
 
 
 def test_their_types_and_keys_are_read_from_the_extensions(shop: dict[str, Any]) -> None:

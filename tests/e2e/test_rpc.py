@@ -3,7 +3,6 @@
 import gzip
 import json
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import grpc
@@ -15,15 +14,7 @@ from tests.e2e.endpoint import Endpoint
 from tests.e2e.processes import eventually
 from tests.e2e.rpc_clients import TRANSPORTS, Reflected, connect, failure_of
 
-
-@pytest.fixture(scope="module")
-def client(http2: Services) -> Iterator[Reflected]:
-    """A client that knows what reflection tells."""
-    if http2.suite.peer:
-        pytest.skip("the real server speaks neither gRPC nor Connect at its ingress")
-    reflected = Reflected(http2.suite.ingress_port)
-    yield reflected
-    reflected.close()
+pytestmark = pytest.mark.usefixtures("http2")
 
 
 def test_a_service_is_called_by_a_client_that_knows_only_reflection(client: Reflected) -> None:
