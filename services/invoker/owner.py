@@ -219,7 +219,8 @@ class Owner:
 
     def stalled_ms(self, now_ms: int) -> int:
         """Return the age of the oldest event that has not committed."""
-        since = [at for at in (self._gathering_since_ms, self._in_flight_since_ms) if at is not None]
+        waiting_since_ms = self._sealed[0].since_ms if self._sealed else None
+        since = [at for at in (self._in_flight_since_ms, waiting_since_ms, self._gathering_since_ms) if at is not None]
         return max(0, now_ms - min(since)) if since else 0
 
     def drop_all(self) -> None:
@@ -262,7 +263,6 @@ class Owner:
         leases = {owned.lease_key: owned.lease_value for owned in (self.partitions[partition] for partition in step.touched)}
         since_ms = self.clock.now_ms() if self._gathering_since_ms is None else self._gathering_since_ms
         self._sealed.append(Batch(step, self._batch_number, number, leases, self.keyspace, self.sender, since_ms))
-        self._in_flight_since_ms = self._in_flight_since_ms or self._gathering_since_ms
         self._gathering_since_ms = None
 
     async def _commit(self, batch: Batch) -> None:
@@ -270,6 +270,7 @@ class Owner:
         time_s = asyncio.get_running_loop().time
         self.commits.queued.observe(max(0, self.clock.now_ms() - batch.since_ms) / 1_000)
         started_s = time_s()
+        self._in_flight_since_ms = batch.since_ms
         if step.touched:
             try:
                 for write_ahead in batch.ahead():
@@ -282,8 +283,7 @@ class Owner:
                 self.on_lost()
                 return
         self.commits.record(rows=batch.rows, size_bytes=batch.size_bytes, duration_s=time_s() - started_s)
-        if not self._sealed:
-            self._in_flight_since_ms = None
+        self._in_flight_since_ms = None
         self._release(batch)
 
     def _release(self, batch: Batch) -> None:

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import pytest
+
 from perdure.base.errors import LeaseLost
 from perdure.bus.messages import Invoke
 from perdure.model.lease import Lease
@@ -45,9 +47,12 @@ class Recorder:
     def stop_attempts(self, partition: int) -> None: ...
 
 
-class FixedClock:
+class HeldClock:
+    def __init__(self) -> None:
+        self.time_ms = 1_000
+
     def now_ms(self) -> int:
-        return 1_000
+        return self.time_ms
 
 
 def invoke(owner: Owner, number: int) -> None:
@@ -59,7 +64,7 @@ def with_owner(scene: Callable[[Owner, HeldStore, Recorder], Awaitable[None]]) -
     async def play() -> None:
         store, outlet, keyspace = HeldStore(), Recorder(), Keyspace()
         held: Any = store
-        owner = Owner(invoker_id="i", store=held, keyspace=keyspace, clock=FixedClock(), partition_count=1)
+        owner = Owner(invoker_id="i", store=held, keyspace=keyspace, clock=HeldClock(), partition_count=1)
         owner.outlet = outlet
         keys = keyspace.partition(0)
         owner.adopt(0, OwnedPartition(PartitionMachine(PartitionView(0, 1, keys)), Lease("i", 1), keys.lease))
@@ -129,5 +134,27 @@ def test_a_commit_that_hangs_shows_as_a_stall() -> None:
         invoke(owner, 1)
         await asyncio.sleep(0)
         assert owner.stalled_ms(61_000) == 60_000
+
+    with_owner(scene)
+
+
+def test_batches_that_wait_behind_others_are_no_older_than_their_own_events(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.invoker.owner.TRANSACTION_ROWS_MAX", 0)  # each request has a batch of its own
+
+    async def scene(owner: Owner, store: HeldStore, _outlet: Recorder) -> None:
+        assert isinstance(owner.clock, HeldClock)
+        owner.on_committed = store.gate.clear
+        for number in range(1, 4):
+            owner.clock.time_ms = 1_000 * number
+            invoke(owner, number)
+            await asyncio.sleep(0)
+        ages_ms: list[int] = []
+        for commits in range(3):
+            ages_ms.append(owner.stalled_ms(10_000))
+            store.gate.set()
+            while store.commits == commits:
+                await asyncio.sleep(0)
+        assert ages_ms == [9_000, 8_000, 7_000]
+        assert owner.stalled_ms(10_000) == 0
 
     with_owner(scene)
