@@ -85,6 +85,8 @@ class Operations:
         for heartbeat in self._runtime.peers.alive():
             if heartbeat.process_id == process_id:
                 return heartbeat
+        if not process_id:
+            raise Refused(400, "process is the name of one; `perdure status` lists them")
         raise Refused(404, f"no process {process_id!r} is alive; `perdure status` lists those that are")
 
     def _others(self, process: Heartbeat) -> list[Heartbeat]:

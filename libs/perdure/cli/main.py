@@ -53,7 +53,9 @@ def _of_a_suite(command: F) -> F:
 
 def _within(seconds: int) -> Callable[[F], F]:
     """Add the flag that says how long to wait."""
-    return click.option("--within", type=float, default=seconds, metavar="SECONDS", help=f"How long to wait.  [default: {seconds}]")
+    return click.option(
+        "--within", type=click.FloatRange(min=0), default=seconds, metavar="SECONDS", help=f"How long to wait.  [default: {seconds}]"
+    )
 
 
 @commands.command()

@@ -5,7 +5,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final
+from typing import Final, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 import msgspec
@@ -21,6 +21,7 @@ LOOK_S: Final = 0.2
 QUIET_S: Final = 1.5
 """How long a process must have nothing under way: it tells once a second, and clients that have not left yet come between two calls."""
 
+T = TypeVar("T")
 TOKEN: Final = "PERDURE_AUTH_TOKEN"  # noqa: S105  # the name of a variable
 
 
@@ -67,7 +68,7 @@ def _reported(command: Callable[[], int]) -> int:
 
 
 def _set_log_level(node: "_Node", level: str, role: str) -> int:
-    told = msgspec.json.decode(node.ask("PUT", "/log-level", level=level, role=role), type=_LevelSet)
+    told = node.ask("PUT", "/log-level", _LevelSet, level=level, role=role)
     for process in told.processes:
         print(f"{process.role}  {process.process_id}  {told.level}")
     return DONE
@@ -120,7 +121,7 @@ def _print_table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
 
 
 def _drain(node: "_Node", process_id: str, within_s: float) -> int:
-    node.ask("PUT", "/drain", process=process_id)
+    node.ask("PUT", "/drain", msgspec.Raw, process=process_id)
 
     def left() -> str:
         process = next((each for each in node.status().processes if each.process_id == process_id), None)
@@ -132,7 +133,7 @@ def _drain(node: "_Node", process_id: str, within_s: float) -> int:
 
 
 def _move(node: "_Node", partition: int, process_id: str, within_s: float) -> int:
-    node.ask("PUT", "/move", partition=str(partition), process=process_id)
+    node.ask("PUT", "/move", msgspec.Raw, partition=str(partition), process=process_id)
 
     def left() -> str:
         owner = next((each.owner for each in node.status().partitions if each.partition == partition), "")
@@ -165,27 +166,36 @@ class _Node:
         self._url = urlsplit(url if "://" in url else f"http://{url}")
 
     def status(self) -> ClusterStatus:
-        return msgspec.json.decode(self.ask("GET", "/status"), type=ClusterStatus)
+        return self.ask("GET", "/status", ClusterStatus)
 
-    def ask(self, method: str, path: str, **parameters: str) -> bytes:
-        """Return the body of the answer.
+    def ask(self, method: str, path: str, kind: type[T], **parameters: str) -> T:
+        """Return the answer.
 
         Raises:
-            _NodeFailed: There is none, or it is a refusal.
+            _NodeFailed: There is none, it is a refusal, or it is not that of a node port.
         """
         target = f"{path}?{urlencode(parameters)}" if parameters else path
         try:
             status, body = self._ask(method, target)
         except (OSError, ValueError, http.client.HTTPException) as error:
-            raise _NodeFailed(f"{self._named}: {error}; --node names the node port of a running suite") from None
+            raise self._no_node_port(str(error)) from None
         if status == 401:
             raise _NodeFailed(f"the node port asks for a token, and {TOKEN} is not set to it")
         if status != 200:
-            raise _NodeFailed(body.decode(errors="replace").strip())
-        return body
+            refusal = body.decode(errors="replace").strip()
+            raise _NodeFailed(refusal) if refusal else self._no_node_port(f"{method} {path} was answered with {status}")
+        try:
+            return msgspec.json.decode(body, type=kind)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            raise self._no_node_port(f"{method} {path} was not answered as a node port does") from None
+
+    def _no_node_port(self, because: str) -> _NodeFailed:
+        return _NodeFailed(f"{self._named}: {because}; --node names the node port of a running suite")
 
     def _ask(self, method: str, target: str) -> tuple[int, bytes]:
-        kind = http.client.HTTPSConnection if self._url.scheme == "https" else http.client.HTTPConnection
+        kind = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}.get(self._url.scheme)
+        if kind is None:
+            raise ValueError("it begins with neither http:// nor https://")
         connection = kind(self._url.hostname or "", self._url.port, timeout=ANSWER_S_MAX)
         token = os.environ.get(TOKEN, "")
         try:
