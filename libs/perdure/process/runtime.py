@@ -296,6 +296,7 @@ async def _unless(stopping: asyncio.Event, work: Awaitable[T]) -> T | None:
     if working.done():
         return working.result()
     working.cancel()
+    await asyncio.wait([working], timeout=CLOSING_S_MAX)
     return None
 
 

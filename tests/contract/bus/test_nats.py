@@ -13,6 +13,7 @@ import uvloop
 from perdure.base.errors import ConfigurationError, LocalProtocolError
 from perdure.bus.interface import Bus, NoResponders
 from perdure.bus.nats import NatsBus, connect
+from perdure.bus.nats.transport import SocketTransport
 from tests.contract.bus.nats_accounts import Accounts
 from tests.contract.bus.nats_server import NatsServer
 
@@ -361,6 +362,27 @@ def test_connecting_waits_until_the_server_is_there(server: NatsServer) -> None:
         assert bus.is_connected
         await bus.close()
         assert not bus.is_connected
+
+    uvloop.run(body())
+
+
+@pytest.mark.parametrize(("where", "moment"), [(SocketTransport, "connection_made"), (NatsBus, "_opened")])
+def test_a_connection_that_is_given_up_while_it_opens_leaves_nothing_behind(
+    server: NatsServer, monkeypatch: pytest.MonkeyPatch, where: type, moment: str
+) -> None:
+    happened = getattr(where, moment)
+
+    async def body() -> None:
+        def give_up(*arguments: object) -> None:
+            happened(*arguments)
+            connecting.cancel()
+
+        monkeypatch.setattr(where, moment, give_up)
+        connecting = asyncio.ensure_future(connect(server.url))
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(connecting, LIMIT_S)
+        await asyncio.sleep(0)
+        assert asyncio.all_tasks() == {asyncio.current_task()}
 
     uvloop.run(body())
 

@@ -313,5 +313,9 @@ async def connect(
     if credentials_file:
         read_credentials(credentials_file)  # nats-py would only meet a bad one with each attempt, and try for ever
     bus = NatsBus(inbox_prefix)
-    await bus.open(url, name=name, tls=tls, user=user, password=password, credentials_file=credentials_file)
+    try:
+        await bus.open(url, name=name, tls=tls, user=user, password=password, credentials_file=credentials_file)
+    except BaseException:
+        await bus.close()  # who gives up may do so when the connection stands already
+        raise
     return bus

@@ -82,7 +82,11 @@ class SocketTransport(Transport, asyncio.Protocol):
         self._buffer.clear()
         loop = asyncio.get_running_loop()
         self._lost = loop.create_future()
-        await asyncio.wait_for(loop.create_connection(lambda: self, uri.hostname, uri.port), connect_timeout)
+        try:
+            await asyncio.wait_for(loop.create_connection(lambda: self, uri.hostname, uri.port), connect_timeout)
+        except BaseException:
+            self._socket = None  # of one that was given up half-way uvloop tells no end
+            raise
 
     async def connect_tls(self, uri: str | ParseResult, ssl_context: ssl.SSLContext, buffer_size: int, connect_timeout: int) -> None:
         assert self._socket is not None
