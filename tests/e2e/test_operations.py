@@ -87,13 +87,19 @@ def start(fleet: Fleet, operator: Operator, role: str) -> Member:
 def test_the_status_names_every_process_and_the_owner_of_every_partition(fleet: Fleet, operator: Operator) -> None:
     shown = operator.run("status")
     assert shown.returncode == DONE, shown.stdout + shown.stderr
-    rows = [line.split() for line in shown.stdout.splitlines()]
+    rows = [line.split() for line in shown.stdout.splitlines() if line]
     for member in (each for members in fleet.members.values() for each in members):
         assert [member.role, member.process_id, "ready"] in [row[:3] for row in rows]
     invokers = {member.process_id for member in fleet.members["invoker"]}
-    owners = {row[0]: row[1] for row in rows if row[1:2] and row[1] in invokers and row[0].isdigit()}
-    assert sorted(map(int, owners)) == ALL
+    owners = {number: row[1] for row in rows if row[0][:1].isdigit() and row[1] in invokers for number in numbers_in(row[0])}
+    assert sorted(owners) == ALL
     assert set(owners.values()) == invokers
+
+
+def numbers_in(ranges: str) -> list[int]:
+    """Return the numbers of `0-3,7`."""
+    spans = (span.partition("-") for span in ranges.split(","))
+    return [number for first, _, last in spans for number in range(int(first), int(last or first) + 1)]
 
 
 def test_partitions_move_to_where_an_operator_wants_them_and_back_and_no_call_fails(fleet: Fleet, operator: Operator, tag: str) -> None:
