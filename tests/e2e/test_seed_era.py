@@ -206,7 +206,7 @@ def test_a_cancellation_interrupts_what_it_awaits(seed: Seed, tag: str) -> None:
 
 def test_a_cancellation_reaches_the_callee_whose_failure_comes_back(seed: Seed, tag: str) -> None:
     invocation_id = seed.send("Plain/napThroughOther", {"tag": tag, "ms": 600_000})
-    seed.endpoint.wait_for_effect(tag, "begin")
+    seed.wait_for_sleep_of_callee(invocation_id)
     seed.end(invocation_id, "cancel")
     seed.endpoint.wait_for_effect(tag, "caught 1")
     assert "woken by 1" in seed.endpoint.effects(tag)
