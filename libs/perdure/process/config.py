@@ -6,7 +6,6 @@ file (own keys of a service: in the table `[section]`). Unknown names and wrong 
 
 import argparse
 import os
-import re
 import sys
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -19,6 +18,7 @@ from msgspec import Meta
 from perdure.base.durations import DurationMs, SizeBytes
 from perdure.base.errors import ConfigurationError
 from perdure.base.limits import PARTITIONS_DEFAULT
+from perdure.base.urls import without_users
 from perdure.process import notify
 from perdure.process.settings import Setting, settings_of
 from perdure.store.fdb.options import FdbOptions, FdbTls
@@ -49,7 +49,6 @@ SECTIONS: Final = frozenset({"ingress", "admin", "sql", "nodectl", "invoker", "u
 """Tables of the one file; a process reads its own and leaves the others alone."""
 
 _PREFIX: Final = "PERDURE_"
-_USER_OF_URL: Final = re.compile("//[^/@,]*@")
 _NOT_SETTINGS: Final = ("PERDURE_DIE_WITH_PARENT", "PERDURE_TEST_", "PERDURE_PROGRAM", "PERDURE_KILL_SEED")
 """Beginnings of variables that are not settings: the supervisor's, and those of the tests, which processes under test inherit."""
 
@@ -179,7 +178,7 @@ def masked(config: CommonConfig) -> dict[str, object]:
     settings = settings_of(type(config), set(), "")
     hidden = {setting.secret_of for setting in settings} | {setting.name for setting in settings if setting.is_mapping}
     return {
-        name: _masked(value) if name in hidden and value else _without_password(value)
+        name: _masked(value) if name in hidden and value else without_users(value) if isinstance(value, str) else value
         for name, value in msgspec.structs.asdict(config).items()
     }
 
@@ -207,10 +206,6 @@ def fdb_options(config: CommonConfig, *, tag: str, is_background: bool = False) 
 def _masked(value: object) -> object:
     """Return a secret as stars, a table as the names in it."""
     return sorted(cast("dict[str, object]", value)) if isinstance(value, dict) else "***"
-
-
-def _without_password(value: object) -> object:
-    return _USER_OF_URL.sub("//***@", value) if isinstance(value, str) else value
 
 
 def _from_flags(settings: list[Setting], argv: Sequence[str], section: str) -> dict[str, Any]:

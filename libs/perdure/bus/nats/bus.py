@@ -6,7 +6,6 @@ message was for (servers since 2.11), which is what `on_no_responders` hands on;
 """
 
 import asyncio
-import re
 import secrets
 import ssl
 from collections.abc import Callable
@@ -17,6 +16,7 @@ import structlog
 from nats.aio.subscription import Subscription as NatsSubscription
 
 from perdure.base.errors import ConfigurationError, LocalProtocolError
+from perdure.base.urls import without_users
 from perdure.bus.interface import NoResponders, Receiver
 from perdure.bus.nats.client import DirectClient
 from perdure.bus.nats.credentials import read_credentials
@@ -31,7 +31,6 @@ UNREACHABLE_AFTER_S: Final = 2.0
 """How long attempts may fail before a human is told; a server that is just starting needs less."""
 
 _NO_RESPONDERS: Final = b"503"
-_USER_OF_URL: Final = re.compile("//[^/@,]*@")
 
 log = structlog.get_logger("perdure.bus")
 
@@ -151,7 +150,7 @@ class NatsBus:
 
     async def open(self, url: str, *, name: str, tls: ssl.SSLContext | None, user: str, password: str, credentials_file: str) -> None:
         """Connect; tries until it succeeds. `url` may be several, separated by commas."""
-        self._servers = _USER_OF_URL.sub("//***@", url)
+        self._servers = without_users(url)
         await self._client.connect(
             servers=url.split(","),
             name=name or None,
@@ -279,9 +278,7 @@ def _check(url: str) -> None:
         except ValueError:
             is_usable = False
         if not is_usable:
-            raise ConfigurationError(
-                f"nats_url {_USER_OF_URL.sub('//***@', server)!r} is no address like nats://host:4222 or tls://host:4222"
-            )
+            raise ConfigurationError(f"nats_url {without_users(server)!r} is no address like nats://host:4222 or tls://host:4222")
 
 
 def _ignore(payload: bytes, reply: str) -> None:
