@@ -185,9 +185,7 @@ class _Http2(_Counted, ZttpH2Protocol):
 
     def handle_request(self, event: zttp.Request) -> None:
         if self._begun == self._streams_max:
-            if not self._is_renewing:
-                self._is_renewing = True
-                self.loop.call_later(RENEWAL_WAIT_S, self._say_goodbye)
+            self._renew(RENEWAL_WAIT_S)
             return
         self._begun += 1
         self._last_begun_id = event.stream_id
@@ -201,26 +199,27 @@ class _Http2(_Counted, ZttpH2Protocol):
         super().handle_rst_stream(event)
         self._resets += 1
         if self._resets == RESETS_MAX and not self._is_renewing:
-            self._is_renewing = True
-            self._streams_max = self._begun
-            if self.cycles:
-                self._say_goodbye()  # at once: such a client might reach the end within the second
-            else:
-                self._leave()
+            self._renew(0)  # such a client might reach the end within the second
 
     def drain(self) -> None:
         """Begin no more requests; tell the client which was the last once those in flight are answered, or after a second."""
-        self._streams_max = self._begun
-        if not self.cycles:
-            self._leave()
-        elif not self._is_renewing:
-            self._is_renewing = True
-            self.loop.call_later(RENEWAL_WAIT_S, self._say_goodbye)
+        self._renew(RENEWAL_WAIT_S)
 
     def on_stream_closed(self) -> None:
         super().on_stream_closed()
         if self._begun == self._streams_max and not self.cycles:
             self._leave()
+
+    def _renew(self, wait_s: float) -> None:
+        self._streams_max = self._begun
+        if not self.cycles:
+            self._leave()
+        elif not self._is_renewing:
+            self._is_renewing = True
+            if wait_s:
+                self.loop.call_later(wait_s, self._say_goodbye)
+            else:
+                self._say_goodbye()
 
     def _leave(self) -> None:
         if self.transport.is_closing() or self._is_over:
