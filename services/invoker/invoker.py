@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from perdure.base.clock import Clock, Random
 from perdure.bus.interface import Bus
-from perdure.bus.messages import Doorbell, decoder_of
+from perdure.bus.messages import STALLED_MS, STORE_WAIT_MS, Doorbell, decoder_of
 from perdure.bus.subjects import Subjects
 from perdure.codec.service_protocol import SERVER_VERSION_DEFAULT, VERSION_MAX
 from perdure.deployments.interface import DeploymentClient
@@ -17,7 +17,7 @@ from perdure.store.keyspace import Keyspace
 from services.invoker.abandoned import delete_abandoned_blobs
 from services.invoker.attempts import Attempts, SchemaSource
 from services.invoker.config import InvokerConfig
-from services.invoker.leases import STORE_WAIT_MS, Leases, Peers
+from services.invoker.leases import Leases, Peers
 from services.invoker.loading import Loader
 from services.invoker.mailbox import Mailboxes
 from services.invoker.outlet import BusOutlet
@@ -108,7 +108,7 @@ class Invoker:
     def vitals(self) -> dict[str, float]:
         """Return the figures by which others judge this process, for its heartbeats."""
         return {
-            "stalled_ms": self.owner.stalled_ms(self._clock.now_ms()),
+            STALLED_MS: self.owner.stalled_ms(self._clock.now_ms()),
             STORE_WAIT_MS: self.store.wait_ms(),
             "open_attempts": self.attempts.open_count,
             "invocations": self.owner.invocation_count,

@@ -12,7 +12,7 @@ import structlog
 from perdure.base.clock import Clock, until_beat_s
 from perdure.base.errors import StoreError
 from perdure.bus.interface import Bus, NoResponders
-from perdure.bus.messages import VERSION, Announcement, Doorbell, Heartbeat, encode
+from perdure.bus.messages import STORE_WAIT_MS, VERSION, Announcement, Doorbell, Heartbeat, encode
 from perdure.bus.subjects import Subjects
 from perdure.model.lease import Lease, decode_lease, encode_lease
 from perdure.process.peers import HEARTBEAT_INTERVAL_MS
@@ -25,8 +25,6 @@ from services.invoker.machine.view import PartitionView
 from services.invoker.owner import OwnedPartition, Owner
 from services.invoker.watched_store import WatchedStore
 
-STORE_WAIT_MS = "store_wait_ms"
-"""Counter in heartbeats: for how long the store has been keeping an invoker waiting, with whatever it asked first."""
 STORE_WAIT_MS_MAX = 5_000
 """An invoker that waits for longer counts as dead: FoundationDB lets no transaction live so long, so it hears nothing from the store."""
 JUDGING_AGAIN_S = 2 * HEARTBEAT_INTERVAL_MS / 1_000

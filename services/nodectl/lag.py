@@ -5,7 +5,7 @@ from typing import Final, cast
 
 import msgspec
 
-from perdure.bus.messages import Heartbeat
+from perdure.bus.messages import STALLED_MS, STORE_WAIT_MS, Heartbeat
 from perdure.store.interface import ReadTransaction
 from perdure.store.keyspace import PartitionKeys, unpack
 
@@ -63,4 +63,4 @@ def lags_of(oldest: Mapping[int, Oldest], mailboxes: Mailboxes, alive: Sequence[
 
 def _stalled_ms(owner: Heartbeat) -> int:
     """Return for how long something that an owner wants to commit or read has been waiting."""
-    return int(max(owner.counters.get("stalled_ms", 0), owner.counters.get("store_wait_ms", 0)))
+    return int(max(owner.counters.get(STALLED_MS, 0), owner.counters.get(STORE_WAIT_MS, 0)))

@@ -224,6 +224,12 @@ class SchemaChanged(_Message, frozen=True):
     meta_version: int
 
 
+STALLED_MS: Final = "stalled_ms"
+"""Counter in heartbeats of invokers: the age of the oldest event that has not committed."""
+STORE_WAIT_MS: Final = "store_wait_ms"
+"""Counter in heartbeats of invokers: for how long the store has been keeping one waiting, with whatever it asked first."""
+
+
 class Heartbeat(_Message, frozen=True):
     """Sent every second by every process; the last one, with `is_leaving`, when it stops."""
 
