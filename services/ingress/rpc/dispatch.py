@@ -73,10 +73,11 @@ class Dispatch:
         content_type, limit = headers.get(b"content-type", b""), self._message_bytes_max
         is_web = content_type.startswith(b"application/grpc-web")
         is_grpc = content_type.startswith(b"application/grpc") and not is_web
+        service = _reflection_service(scope["raw_path"])
         if is_grpc and "http.response.trailers" not in scope.get("extensions", ()):
             await _send(send, Answer(505, [(b"content-length", b"0")]), origin)
-        elif (stream := _reflection_call(scope)) is not None:
-            await self._reflect(stream, scope, receive, send, origin, is_overloaded=is_overloaded)
+        elif service is not None and (stream := streaming_call(scope["headers"], message_bytes_max=REFLECTION_REQUEST_BYTES_MAX)):
+            await self._reflect(service, stream, receive, send, origin, is_overloaded=is_overloaded)
         elif not is_grpc and not is_web:
             await _send(send, await self.connect(scope, receive, is_overloaded=is_overloaded), origin)
         else:
@@ -192,10 +193,8 @@ class Dispatch:
         return known
 
     async def _reflect(
-        self, call: ServerCall, scope: Scope, receive: Receive, send: Send, origin: bytes | None, *, is_overloaded: bool
+        self, service: str, call: ServerCall, receive: Receive, send: Send, origin: bytes | None, *, is_overloaded: bool
     ) -> None:
-        service = _reflection_service(scope["raw_path"]) or ""
-
         async def send_to_origin(part: MutableMapping[str, Any]) -> None:
             if part["type"] == "http.response.start":
                 _admit_origin(part["headers"], origin)
@@ -235,12 +234,6 @@ def _admit_origin(headers: HeaderPairs, origin: bytes | None) -> None:
     cors.add_to(headers, origin)
     if origin is not None:
         headers.append(EXPOSED)
-
-
-def _reflection_call(scope: Scope) -> ServerCall | None:
-    if _reflection_service(scope["raw_path"]) is None:
-        return None
-    return streaming_call(scope["headers"], message_bytes_max=REFLECTION_REQUEST_BYTES_MAX)
 
 
 async def _send(send: Send, answer: Answer, origin: bytes | None) -> None:
