@@ -58,7 +58,9 @@ class Session:
         self._deadline: asyncio.Timeout | None = None
         self._is_cut = False
         self._asked = ""
-        """What the client has sent of the statement that is run."""
+        """The statement that is run, as the client has sent it."""
+        self._sent = ""
+        """The text with all statements that it came in."""
 
     def cut(self) -> None:
         """End the statement that is running, if any, as its client or an operator asks."""
@@ -118,7 +120,8 @@ class Session:
             self._deadline = None
         self._executor.fail()
         self._portals.close_all(but_held=True)
-        told = explained(error.message, self._asked)
+        in_its_place = " " * self._sent.find(self._asked) + self._asked  # so that positions are those in all that was sent
+        told = explained(error.message, in_its_place)
         report = backend.error_response("ERROR", error.sqlstate, told.message, detail=told.detail, hint=told.hint, position=told.position)
         await self._send(report)
         return False
@@ -135,7 +138,7 @@ class Session:
         if not statements:
             await self._send(backend.EMPTY_QUERY_RESPONSE)
         for statement in statements:
-            self._asked = " " * sql.find(statement.sql) + statement.sql  # so that places are those of the whole message
+            self._asked, self._sent = statement.sql, sql
             match statement.kind:
                 case Kind.COPY:
                     await self._copy(statement, ())
@@ -235,7 +238,7 @@ class Session:
                 raise fe.PostgresProtocolError(f"unexpected message {type(message).__name__}")
 
     def _parse(self, message: fe.Parse) -> None:
-        self._asked = message.sql
+        self._asked = self._sent = message.sql
         if message.statement and message.statement in self._prepared:
             raise QueryError("42P05", f'prepared statement "{message.statement}" already exists')
         parts = split(message.sql)
@@ -263,7 +266,7 @@ class Session:
         prepared = self._prepared.get(name)
         if prepared is None:
             raise QueryError("26000", f'prepared statement "{name}" does not exist')
-        self._asked = prepared.asked
+        self._asked = self._sent = prepared.asked
         return prepared
 
     async def _describe_statement(self, prepared: Prepared) -> None:
@@ -292,7 +295,7 @@ class Session:
 
     async def _execute(self, portal: Portal, rows_max: int) -> None:
         statement = portal.prepared.statement
-        self._asked = portal.prepared.asked
+        self._asked = self._sent = portal.prepared.asked
         match statement.kind:
             case Kind.EMPTY:
                 await self._send(backend.EMPTY_QUERY_RESPONSE)
