@@ -13,12 +13,12 @@ from services.admin.context import AdminContext, context_of
 from services.admin.errors import NotFound, json_response
 from services.admin.views import View, kafka_cluster_view, subscription_view
 
-NAME: Final = r"^[A-Za-z0-9._~:\[\]@!$&'()*+,;=%-]+\Z"
-"""A name is a part of the sources' URIs, and of a path here."""
+NAME_BEGINNING: Final = r"^[A-Za-z0-9._~:\[\]@!$&'()*+,;=%-]+"
+"""A name is a part of the sources' URIs, and of a path here. Its end is written in one way for Python and in another for JSON schema."""
 
 
 class _NewCluster(msgspec.Struct, frozen=True):
-    name: Annotated[str, msgspec.Meta(pattern=NAME)]
+    name: Annotated[str, msgspec.Meta(pattern=NAME_BEGINNING + r"\Z")]
     properties: dict[str, str]
 
 

@@ -2,6 +2,8 @@
 
 from typing import Any, Final
 
+from services.admin.kafka_clusters import NAME_BEGINNING
+
 Document = dict[str, Any]  # Any: a JSON value
 
 _TEXT: Final[Document] = {"type": "string"}
@@ -213,9 +215,7 @@ SCHEMAS: Final[Document] = {
     "CreateSubscription": _object("source", "sink", source=_TEXT, sink=_TEXT, options=_optional(_TEXTS)),
     "Subscription": _object("id", "source", "sink", "options", **_SUBSCRIPTION),
     "Subscriptions": _object("subscriptions", subscriptions=_list(_ref("Subscription"))),
-    "CreateKafkaCluster": _object(
-        "name", "properties", name={"type": "string", "pattern": r"^[A-Za-z0-9._~:\[\]@!$&'()*+,;=%-]+$"}, properties=_TEXTS
-    ),
+    "CreateKafkaCluster": _object("name", "properties", name={"type": "string", "pattern": NAME_BEGINNING + "$"}, properties=_TEXTS),
     "UpdateKafkaCluster": _object("properties", properties=_TEXTS),
     "KafkaCluster": _object(
         "name",
