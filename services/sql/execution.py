@@ -5,7 +5,7 @@ from typing import Final
 
 from perdure.codec.pgwire.backend import Column, TransactionStatus
 from perdure.codec.pgwire.values import Oid, Parameter
-from perdure.query.engine import Close, Queries
+from perdure.query.engine import Close, Queries, close_nothing
 from perdure.query.errors import FEATURE_NOT_SUPPORTED, READ_ONLY, QueryError
 from perdure.query.wire import Dialect
 from services.sql.rows import columns_of, rows_of
@@ -18,10 +18,6 @@ _TRANSACTION_ABORTED: Final = "25P02"
 Pages = AsyncIterator[list[tuple[object, ...]]]
 
 
-def _nothing(_error: QueryError | None = None) -> None:
-    pass
-
-
 class Outcome:
     """What a statement returned: rows that come in pages, or only a tag.
 
@@ -32,7 +28,7 @@ class Outcome:
         close: Ends what still runs, to be called where not all pages are read; pages raise the error that it is given.
     """
 
-    def __init__(self, tag: str, columns: Sequence[Column] | None = None, pages: Pages | None = None, close: Close = _nothing) -> None:
+    def __init__(self, tag: str, columns: Sequence[Column] | None = None, pages: Pages | None = None, close: Close = close_nothing) -> None:
         assert (columns is None) == (pages is None)
         self.tag = tag
         self.columns = columns

@@ -36,8 +36,8 @@ class Close(Protocol):
     def __call__(self, error: errors.QueryError | None = None, /) -> None: ...
 
 
-def _nothing(_error: errors.QueryError | None = None) -> None:
-    pass
+def close_nothing(_error: errors.QueryError | None = None) -> None:
+    """Close what has nothing that still runs."""
 
 
 class Result:
@@ -46,7 +46,7 @@ class Result:
     Whoever does not read all batches must close it.
     """
 
-    def __init__(self, schema: Any, batches: AsyncIterator[Any], close: Close = _nothing) -> None:
+    def __init__(self, schema: Any, batches: AsyncIterator[Any], close: Close = close_nothing) -> None:
         self.schema = schema
         self.batches = batches
         self.close = close

@@ -24,7 +24,6 @@ _NO_SPAN: Final = {
     "span_context": {"trace_id": [0] * 16, "span_id": [0] * 8, "trace_flags": 0, "is_remote": False, "trace_state": ""},
     "cause": None,
 }
-"""Retentions are settled where a call arrives; its journal entry does not know them."""
 
 
 def entry_type(entry: j.Entry) -> str:

@@ -71,10 +71,9 @@ def open_connection(path: str, *, cache_kib: int) -> apsw.Connection:
 
 def failure_of(path: str, error: Exception) -> StoreError:
     """Return what to raise for an error of SQLite or of the system about the file at `path`."""
-    kind = DiskFull if _is_disk_full(path) else StoreError
-    failure = kind(f"{path}: no space left on the disk ({error})" if kind is DiskFull else f"{path}: {error}")
-    failure.__cause__ = error
-    return failure
+    if _is_disk_full(path):
+        return DiskFull(f"{path}: no space left on the disk ({error})")
+    return StoreError(f"{path}: {error}")
 
 
 def _is_disk_full(path: str) -> bool:

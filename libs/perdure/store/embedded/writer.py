@@ -136,7 +136,11 @@ class Writer:
                 self._cursor.execute(ROLLBACK)
 
     def _mapped(self, error: BaseException) -> BaseException:
-        return failure_of(self._path, error) if isinstance(error, apsw.Error) else error
+        if not isinstance(error, apsw.Error):
+            return error
+        failure = failure_of(self._path, error)
+        failure.__cause__ = error
+        return failure
 
     def _run_steps(self) -> None:
         while (step := self._steps.get()) is not None:
