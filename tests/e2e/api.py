@@ -8,7 +8,7 @@ UNSET: Final = object()
 
 
 class Api:
-    """Calls at the ingress, and registrations at the admin API."""
+    """Calls at the ingress, registrations and statements at the admin API."""
 
     def __init__(self, ingress_url: str, admin_url: str) -> None:
         self.ingress_url = ingress_url
@@ -45,3 +45,9 @@ class Api:
     def attach(self, invocation_id: str) -> httpx.Response:
         """Wait for an invocation's result by its id."""
         return self.call(f"/restate/attach/{invocation_id}", method="GET")
+
+    def rows(self, statement: str) -> list[dict[str, Any]]:
+        """Return what an SQL statement answers."""
+        response = self.http.post(f"{self.admin_url}/query", json={"query": statement}, headers={"accept": "application/json"})
+        assert response.status_code == 200, f"{statement}: {response.status_code} {response.text}"
+        return response.json()["rows"]

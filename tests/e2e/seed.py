@@ -64,18 +64,14 @@ class Seed(NamedTuple):
 
     def status(self, invocation_id: str) -> str | None:
         """Return the status of an invocation, as SQL tells it."""
-        rows = self._rows(f"select status from sys_invocation where id = '{invocation_id}'")
+        rows = self.suite.rows(f"select status from sys_invocation where id = '{invocation_id}'")
         return next((row["status"] for row in rows), None)
 
     def wait_for_sleep_of_callee(self, invocation_id: str) -> None:
         """Wait until who was called is known to sleep: in that era a cancellation that finds nothing to cancel comes to nothing."""
         callees = f"select id from sys_invocation where invoked_by_id = '{invocation_id}'"
         sleeps = f"select id from sys_journal where entry_type like '%Sleep' and id in ({callees})"
-        eventually(lambda: self._rows(sleeps), f"a callee of {invocation_id} sleeps")
-
-    def _rows(self, statement: str) -> list[dict[str, Any]]:
-        answer = self.suite.http.post(f"{self.suite.admin_url}/query", json={"query": statement}, headers={"accept": "application/json"})
-        return answer.json()["rows"]
+        eventually(lambda: self.suite.rows(sleeps), f"a callee of {invocation_id} sleeps")
 
 
 def rpc_request(request: Any, key: str | None) -> dict[str, Any]:

@@ -44,8 +44,7 @@ def shown(suite: Suite, path: str) -> Any:
 
 def state_of(suite: Suite, key: str) -> dict[str, str]:
     query = f"SELECT key, value_utf8 FROM state WHERE service_name = '{COUNTER}' AND service_key = '{key}'"
-    answer = suite.http.post(f"{suite.admin_url}/query", json={"query": query}, headers={"accept": "application/json"})
-    return {row["key"]: row["value_utf8"] for row in answer.json()["rows"]}
+    return {row["key"]: row["value_utf8"] for row in suite.rows(query)}
 
 
 def test_whoami_finds_the_server(suite: Suite, restate: Cli) -> None:

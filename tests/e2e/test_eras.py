@@ -162,10 +162,10 @@ def test_both_eras_call_each_other_no_further_than_documented(eras: Eras, tag: s
     request = MESSAGES.message_class("CartRequest")(id=tag, amount=4).SerializeToString().hex()
     assert eras.suite.result("/ErasBridge/call_encoded", {"service": CART, "method": "Add", "message": request}) == "0804"
     refused = eras.seed.send("Plain/callAnything", {"path": COUNTER, "method": "add", "args": [tag, 1]})
-    query = {"query": f"select last_failure_error_code from sys_invocation where id = '{refused}'"}
+    query = f"select last_failure_error_code from sys_invocation where id = '{refused}'"
 
     def code() -> str | None:
-        rows = eras.suite.http.post(f"{eras.suite.admin_url}/query", json=query, headers={"accept": "application/json"}).json()["rows"]
+        rows = eras.suite.rows(query)
         return rows[0].get("last_failure_error_code") if rows else None
 
     assert eventually(code, "the attempt fails") == "RT0017"

@@ -40,9 +40,7 @@ class Scripted(NamedTuple):
 
     def row(self, invocation: str) -> dict[str, Any]:
         """Return what SQL shows of an invocation."""
-        query = f"select * from sys_invocation where id = '{invocation}'"
-        answer = self.suite.http.post(f"{self.suite.admin_url}/query", json={"query": query}, headers={"accept": "application/json"})
-        return answer.json()["rows"][0]
+        return self.suite.rows(f"select * from sys_invocation where id = '{invocation}'")[0]
 
     def failed(self, invocation: str) -> dict[str, Any]:
         return eventually(lambda: row if (row := self.row(invocation)).get("last_failure") else None, "an attempt has failed")

@@ -191,6 +191,5 @@ def test_an_invocation_is_one_span_though_its_invoker_is_killed(
 
 def test_sql_tells_the_trace_of_an_invocation(over_grpc: Suite, tag: str) -> None:
     invocation_id = over_grpc.send("/Traced/notify", tag, headers=sampled(tag))
-    query = {"query": f"select trace_id from sys_invocation where id = '{invocation_id}'"}
-    response = over_grpc.http.post(f"{over_grpc.admin_url}/query", json=query, headers={"accept": "application/json"})
-    assert response.json()["rows"] == [{"trace_id": a_trace_of(tag)}]
+    found = over_grpc.rows(f"select trace_id from sys_invocation where id = '{invocation_id}'")
+    assert found == [{"trace_id": a_trace_of(tag)}]

@@ -74,9 +74,7 @@ def test_queries_and_metrics_tell_of_the_cluster(on_fdb: OnFdb, endpoint: Endpoi
     suite, _ = on_fdb
     suite.register(endpoint.url)
     suite.result(f"/Counter/{tag}/add", 1)
-    query = {"query": f"SELECT value_utf8 FROM state WHERE service_key = '{tag}'"}
-    answer = suite.http.post(f"{suite.admin_url}/query", json=query, headers={"accept": "application/json"})
-    assert answer.json()["rows"] == [{"value_utf8": "1"}]
+    assert suite.rows(f"SELECT value_utf8 FROM state WHERE service_key = '{tag}'") == [{"value_utf8": "1"}]
     metrics = suite.http.get(f"{suite.node_url}/metrics").text
     assert "perdure_store_errors_total{" in metrics
     assert 'kind="conflict"' in metrics

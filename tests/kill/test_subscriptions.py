@@ -38,10 +38,6 @@ class Running:
     def values(self, key: str) -> list[int]:
         return self.suite.result(f"/Ledger/{key}/values")
 
-    def query(self, statement: str) -> list[dict[str, Any]]:
-        answer = self.suite.http.post(f"{self.suite.admin_url}/query", json={"query": statement}, headers={"accept": "application/json"})
-        return answer.json()["rows"]
-
     def wait_for(self, keys: list[str], count: int) -> None:
         """Wait until each key has seen so many values."""
         for key in keys:
@@ -95,7 +91,7 @@ def test_a_handler_is_told_where_a_record_is_from(running: Running, tag: str) ->
     value, headers = eventually(lambda: running.suite.result(f"/Ledger/{tag}/shown"), "the record arrives")
     assert value == {"item": 1}
     assert (headers["kafka.topic"], headers["kafka.offset"], headers["restate.subscription.id"]) == (tag, "0", subscription_id)
-    rows = running.query(f"select invoked_by, invoked_by_subscription_id from sys_invocation where target_service_key = '{tag}'")
+    rows = running.suite.rows(f"select invoked_by, invoked_by_subscription_id from sys_invocation where target_service_key = '{tag}'")
     assert {"invoked_by": "subscription", "invoked_by_subscription_id": subscription_id} in rows
 
 

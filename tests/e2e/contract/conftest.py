@@ -57,9 +57,7 @@ class Contract(NamedTuple):
 
     def rows(self, statement: str) -> list[dict[str, Any]]:
         """Return what SQL answers."""
-        answer = self.suite.http.post(f"{self.suite.admin_url}/query", json={"query": statement}, headers={"accept": "application/json"})
-        assert answer.status_code == 200, answer.text
-        return answer.json()["rows"]
+        return self.suite.rows(statement)
 
     def row(self, invocation_id: str) -> dict[str, Any]:
         """Return what SQL shows of an invocation, nothing if it is unknown."""
