@@ -16,8 +16,9 @@ import pytest
 
 from tests.compose.containers import PATIENCE_S, PORTS, ROLES, Containers
 from tests.compose.engine import Unavailable, base_image, compose_command, running_engine
-from tests.e2e.processes import REPOSITORY, end, eventually, free_ports, is_listening, spawn
+from tests.e2e.processes import REPOSITORY, end, eventually, is_listening, spawn
 from tests.e2e.steady_load import CALLERS, SteadyLoad
+from tests.ports import free_ports
 
 pytestmark = pytest.mark.timeout(1_200)
 HYPERCORN: Final = REPOSITORY / ".venv-dev/bin/hypercorn"

@@ -7,7 +7,8 @@ from typing import Any, Final
 
 import httpx
 
-from tests.e2e.processes import end, eventually, free_ports, is_listening, spawn
+from tests.e2e.processes import end, eventually, is_listening, spawn
+from tests.ports import free_ports
 
 DRIVER: Final = shutil.which("chromedriver")
 BROWSER: Final = shutil.which("chromium")

@@ -4,7 +4,8 @@ import subprocess
 from pathlib import Path
 from typing import Any, Final
 
-from tests.e2e.processes import REPOSITORY, end, eventually, free_ports, is_listening, spawn
+from tests.e2e.processes import REPOSITORY, end, eventually, is_listening, spawn
+from tests.ports import free_ports
 
 PYTHON_TOOLS: Final = REPOSITORY / ".venv-dev/bin"
 NODE_ROOM: Final = REPOSITORY / "tests/e2e/node"

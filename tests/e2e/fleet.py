@@ -18,8 +18,9 @@ import httpx
 
 from tests.contract.bus.nats_server import NatsServer
 from tests.e2e.api import Api
-from tests.e2e.processes import REPOSITORY, end, eventually, free_ports, is_listening, spawn
+from tests.e2e.processes import REPOSITORY, end, eventually, is_listening, spawn
 from tests.e2e.suite import root_of
+from tests.ports import free_ports
 
 PYTHON: Final = os.environ.get("PERDURE_TEST_PYTHON", sys.executable)
 PUBLIC: Final = ("ingress", "admin", "sql", "nodectl")

@@ -1,4 +1,4 @@
-"""Child processes of a test: free ports, spawning with a log file, waiting for a fact, and ending what was started."""
+"""Child processes of a test: spawning with a log file, waiting for a fact, and ending what was started."""
 
 import contextlib
 import ctypes
@@ -21,23 +21,6 @@ _PR_SET_PDEATHSIG: Final = 1
 
 class NeverHappened(AssertionError):
     """A fact that a test waited for did not come true."""
-
-
-_given_out: Final[set[int]] = set()
-
-
-def free_ports(count: int) -> list[int]:
-    """Return `count` ports that nothing listens on and that were never returned before: a server knows deployments by their port."""
-    ports: list[int] = []
-    with contextlib.ExitStack() as stack:
-        while len(ports) < count:
-            held = stack.enter_context(socket.socket())
-            held.bind(("127.0.0.1", 0))
-            port = int(held.getsockname()[1])
-            if port not in _given_out:
-                ports.append(port)
-    _given_out.update(ports)
-    return ports
 
 
 def eventually(probe: Callable[[], T], what: str, *, limit_s: float = 30.0, pause_s: float = 0.02) -> T:

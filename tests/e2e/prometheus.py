@@ -9,7 +9,8 @@ import httpx
 import pytest
 import yaml
 
-from tests.e2e.processes import REPOSITORY, end, eventually, free_ports, spawn
+from tests.e2e.processes import REPOSITORY, end, eventually, spawn
+from tests.ports import free_ports
 
 DEPLOY: Final = REPOSITORY / "deploy/prometheus"
 INTERVAL: Final = "1s"

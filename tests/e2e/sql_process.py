@@ -26,7 +26,8 @@ from perdure.store.interface import Transaction
 from perdure.store.keyspace import Keyspace
 from perdure.store.opening import open_store
 from tests.contract.bus.nats_server import NatsServer
-from tests.e2e.processes import REPOSITORY, end, eventually, free_ports, is_listening, spawn
+from tests.e2e.processes import REPOSITORY, end, eventually, is_listening, spawn
+from tests.ports import free_ports
 
 PARTITIONS = 4
 NOW_MS = 1_772_357_400_125

@@ -16,7 +16,8 @@ import psutil
 import pytest
 
 from tests.e2e.api import Api
-from tests.e2e.processes import REPOSITORY, end, eventually, family, free_ports, is_listening, kill_now, spawn
+from tests.e2e.processes import REPOSITORY, end, eventually, family, is_listening, kill_now, spawn
+from tests.ports import free_ports
 
 ROLES: Final = ("ingress", "admin", "sql", "nodectl", "invoker")
 _ROOTS: Final[dict[Path, str]] = {}

@@ -13,8 +13,9 @@ import httpx
 import pytest
 
 from tests.e2e.endpoint import Endpoint
-from tests.e2e.processes import REPOSITORY, end, eventually, free_ports, is_listening, spawn
+from tests.e2e.processes import REPOSITORY, end, eventually, is_listening, spawn
 from tests.e2e.suite import Suite, ours_only
+from tests.ports import free_ports
 
 DEPLOYMENT_ID = re.compile(r"dp_1[0-9A-Za-z]{22}")
 PREFIX = "Adm"

@@ -8,8 +8,9 @@ import pytest
 from tests.e2e.conftest import Services
 from tests.e2e.endpoint import Endpoint
 from tests.e2e.misbehaving import DamagingProxy, WebServer, cut_after, garbage, silence, unharmed
-from tests.e2e.processes import eventually, free_ports
+from tests.e2e.processes import eventually
 from tests.e2e.suite import Suite
+from tests.ports import free_ports
 
 MANIFEST = "application/vnd.restate.endpointmanifest.v3+json"
 

@@ -12,8 +12,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.contract.bus.nats_server import NatsServer
-from tests.e2e.processes import REPOSITORY, end, eventually, free_ports, spawn
+from tests.e2e.processes import REPOSITORY, end, eventually, spawn
 from tests.e2e.suite import ROLES
+from tests.ports import free_ports
 
 PYTHON = os.environ.get("PERDURE_TEST_PYTHON", sys.executable)
 

@@ -12,8 +12,9 @@ import psutil
 import pytest
 
 from tests.contract.deployments.certificates import make_certificates
-from tests.e2e.processes import REPOSITORY, end, eventually, family, free_ports, spawn
+from tests.e2e.processes import REPOSITORY, end, eventually, family, spawn
 from tests.e2e.suite import ROLES, Suite, ours_only
+from tests.ports import free_ports
 
 STOP_S_MAX = 5.0
 pytestmark = ours_only
@@ -160,6 +161,11 @@ def test_a_taken_port_for_nats_is_named_before_anything_starts(tmp_path: Path) -
         up = Up(tmp_path, *on_free_ports(), "--nats-port", str(port))
         assert up.ended() == 2
     assert up.lines == [f"perdure: NATS cannot listen on 127.0.0.1:{port}: Address already in use"]
+
+
+def test_nats_gets_a_port_that_no_connection_that_goes_out_can_take(up: Up) -> None:
+    port = int((up.base_dir / "nats.conf").read_text().partition('"')[2].partition('"')[0].rpartition(":")[2])
+    assert port < int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from tests.e2e.processes import eventually, free_ports, is_listening
+from tests.e2e.processes import eventually, is_listening
+from tests.ports import free_ports
 
 HUB_ADDRESS: Final = "10.77.0.1"
 """At which all hosts reach the hub."""

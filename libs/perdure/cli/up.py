@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import random
 import shutil
 import socket
 import sys
@@ -21,6 +22,9 @@ STOP_ORDER: Final = ("ingress", "admin", "sql", "nodectl", "invoker", "nats")
 PUBLIC_ROLES: Final = ("ingress", "admin", "sql", "nodectl")
 NATS_PAYLOAD_BYTES_MAX: Final = 8 * 1024 * 1024
 """Above the batches of bodies that may travel over the bus; the server's own default is 1 MiB."""
+
+_NATS_PORTS: Final = range(30_000, 32_768)
+"""Below what systems give to connections that go out: one of those could take the port of a NATS server that is being restarted."""
 
 _FLAG_OF_PORT: Final = {"ingress": "ingress_port", "admin": "admin_port", "sql": "sql_port", "nodectl": "node_port"}
 
@@ -106,13 +110,21 @@ def _nats(base_dir: Path, port: int) -> Program:
 
 
 def _nats_port(wanted: int) -> int:
+    if not wanted:
+        return next(port for port in random.sample(_NATS_PORTS, len(_NATS_PORTS)) if _taken(port) is None)
+    if refused := _taken(wanted):
+        raise ConfigurationError(f"NATS cannot listen on 127.0.0.1:{wanted}: {refused.strerror}")
+    return wanted
+
+
+def _taken(port: int) -> OSError | None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", wanted))
+            probe.bind(("127.0.0.1", port))
         except OSError as error:
-            raise ConfigurationError(f"NATS cannot listen on 127.0.0.1:{wanted}: {error.strerror}") from None
-        return int(probe.getsockname()[1])
+            return error
+    return None
 
 
 def _lock(base_dir: Path) -> IO[str]:

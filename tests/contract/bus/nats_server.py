@@ -8,6 +8,8 @@ import sysconfig
 import time
 from pathlib import Path
 
+from tests.ports import free_ports
+
 
 class NatsServer:
     """One nats-server process on a free port, of the loopback interface or of `host`.
@@ -17,9 +19,7 @@ class NatsServer:
     """
 
     def __init__(self, directory: Path, settings: str = "", *, host: str = "127.0.0.1") -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+        (self.port,) = free_ports(1)
         self.url = f"nats://127.0.0.1:{self.port}"
         self._configuration = directory / "nats.conf"
         self._configuration.write_text(f'listen: "{host}:{self.port}"\n{settings}')

@@ -1,24 +1,18 @@
 """The port on which a process serves its own metrics."""
 
 import asyncio
-import socket
 
 import httpx
 import pytest
 
 from perdure.base.errors import ConfigurationError
 from perdure.process.metrics_port import serving
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+from tests.ports import free_ports
 
 
 def answer(method: str, path: str) -> httpx.Response:
     async def scenario() -> httpx.Response:
-        address = f"127.0.0.1:{free_port()}"
+        address = f"127.0.0.1:{free_ports(1)[0]}"
         async with serving(address, lambda: b"a 1\n"), httpx.AsyncClient() as client:
             return await client.request(method, f"http://{address}{path}")
 
@@ -42,7 +36,7 @@ def test_nothing_else_is_there(method: str, path: str, status: int) -> None:
 
 def test_who_does_not_speak_http_is_let_go() -> None:
     async def scenario() -> bytes:
-        address = f"127.0.0.1:{free_port()}"
+        address = f"127.0.0.1:{free_ports(1)[0]}"
         async with serving(address, lambda: b"a 1\n"):
             reader, writer = await asyncio.open_connection(*address.split(":"))
             writer.write(bytes(100_000))
