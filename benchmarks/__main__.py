@@ -44,7 +44,8 @@ def main() -> None:
                         flush=True,
                     )
         if not options.no_recovery and options.only in ("", "recovery"):
-            report.recoveries.extend(measure_recovery(contestant) for contestant in contestants)
+            for repeat in range(options.repeats):
+                report.recoveries += map(measure_recovery, contestants[:: -1 if repeat % 2 else 1])
     print("\n" + report.text())
     print(f"\n{report.save()}")
 

@@ -57,10 +57,15 @@ class Report(msgspec.Struct):
         for idle in self.idle:
             facts = f"ready after {idle.ready_after_s:.2f} s, {idle.resident_mb:.0f} MB resident, {idle.cpu_percent:.1f} % of a core"
             lines.append(f"{idle.server} idle: {facts}")
-        for recovery in self.recoveries:
-            facts = f"first call {recovery.first_call_s:.2f} s after the restart, all done {recovery.all_done_s:.2f} s"
-            lines.append(f"{recovery.server} recovery of 200: {facts}, {recovery.steps_repeated} steps repeated")
-        return "\n".join(lines)
+        return "\n".join(lines + [self._recovery_of(name) for name in dict.fromkeys(each.server for each in self.recoveries)])
+
+    def _recovery_of(self, name: str) -> str:
+        recoveries = [each for each in self.recoveries if each.server == name]
+        first_s, done_s = median(each.first_call_s for each in recoveries), median(each.all_done_s for each in recoveries)
+        every = ", ".join(f"{each.all_done_s:.2f}" for each in recoveries)
+        repeated = median(each.steps_repeated for each in recoveries)
+        facts = f"first call {first_s:.2f} s after the restart, all done {done_s:.2f} s ({every})"
+        return f"{name} recovery of 200: {facts}, {repeated:.0f} steps repeated"
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:

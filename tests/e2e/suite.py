@@ -120,7 +120,13 @@ class Suite(Api):
     def _is_ready(self) -> bool:
         assert self._process is not None
         assert self._process.poll() is None, f"server ended with {self._process.returncode}:\n{self.logs()[-4000:]}"
-        return _answers(f"{self.ingress_url}/restate/health") and _answers(f"{self.admin_url}/health")
+        return self._answers(f"{self.ingress_url}/restate/health") and self._answers(f"{self.admin_url}/health")
+
+    def _answers(self, url: str) -> bool:
+        try:
+            return self.http.get(url, timeout=2.0).status_code == 200
+        except httpx.TransportError:
+            return False
 
     def _perdure(self) -> tuple[list[str], dict[str, str]]:
         ports = {"ingress": self.ingress_port, "admin": self.admin_port, "sql": self.sql_port, "node": self.node_port}
@@ -159,10 +165,3 @@ def _role(process: psutil.Process) -> str:
         if f"services.{role}" in command:
             return role
     return "nats" if command and Path(command[0]).name.startswith("nats-server") else ""
-
-
-def _answers(url: str) -> bool:
-    try:
-        return httpx.get(url, timeout=2.0).status_code == 200
-    except httpx.TransportError:
-        return False

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Sequence
 from typing import Final, cast
 
@@ -24,6 +25,9 @@ BACKOFF_S_MIN: Final = 0.1
 BACKOFF_S_MAX: Final = 5.0
 STEADY_S: Final = 1.0
 """A program that was ready and lived this long starts with the shortest backoff again."""
+
+LOADING_S_MAX: Final = 1.0
+"""A program that is not ready by then waits for something other than a processor."""
 
 WRONG_SETTING: Final = 2
 """Exit status of a program that cannot start because of a setting or a port: starting it again would not help."""
@@ -54,8 +58,8 @@ class _Child:
         """Why its latest process could not go on, in its own words."""
         self.was_ready = False
         self.started_at_s = 0.0
-        self.start_at_s: float | None = 0.0
-        """When to start it; None while it runs or shall not run any more."""
+        self.start_at_s: float | None = None
+        """When to start it again; None while it runs or shall not run any more."""
         self.backoff_s = BACKOFF_S_MIN
 
     def plan_restart(self, now_s: float) -> float:
@@ -71,7 +75,11 @@ class _Child:
 class Supervisor:
     """Run programs until SIGTERM, SIGINT or SIGHUP.
 
+    Loading costs each of them a third of a second of a processor. Started all at once they would be ready together and late; so no more
+    load at a time than there are processors, and from when the first is ready one is left to the work that it begins.
+
     Args:
+        programs: In the order of their start.
         stop_order: Roles; each stops when those before it have.
         grace_s: How long all of it may take, before what is left is killed.
         ready_line: Printed once when all have reported ready, with the addresses filled in by role.
@@ -79,6 +87,7 @@ class Supervisor:
 
     def __init__(self, programs: Sequence[Program], *, stop_order: Sequence[str], grace_s: float, ready_line: str) -> None:
         self._children = [_Child(program) for program in programs]
+        self._unstarted = deque(self._children)
         self._stop_order = stop_order
         self._grace_s = grace_s
         self._ready_line = ready_line
@@ -98,6 +107,7 @@ class Supervisor:
             try:
                 while not self._signals and not self._status:
                     self._start_due()
+                    self._start_next()
                     self._turn(self._until_next_start_s())
                     self._reap()
                 self._stop()
@@ -126,6 +136,18 @@ class Supervisor:
             if child.start_at_s is not None and child.start_at_s <= now_s:
                 self._start(child)
 
+    def _start_next(self) -> None:
+        while self._unstarted and len(self._loading()) < self._loading_max():
+            self._start(self._unstarted.popleft())
+
+    def _loading_max(self) -> int:
+        is_working = any(child.was_ready for child in self._children)
+        return max(1, (os.cpu_count() or 1) - is_working)
+
+    def _loading(self) -> list[_Child]:
+        after_s = time.monotonic() - LOADING_S_MAX
+        return [child for child in self._children if child.process and child.address is None and child.started_at_s > after_s]
+
     def _start(self, child: _Child) -> None:
         child.start_at_s = None
         child.started_at_s = time.monotonic()
@@ -148,6 +170,8 @@ class Supervisor:
 
     def _until_next_start_s(self) -> float | None:
         planned = [child.start_at_s for child in self._children if child.start_at_s is not None]
+        if self._unstarted:
+            planned += [child.started_at_s + LOADING_S_MAX for child in self._loading()]
         return max(0.0, min(planned) - time.monotonic()) if planned else None
 
     def _turn(self, timeout_s: float | None) -> None:

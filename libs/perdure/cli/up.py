@@ -18,6 +18,7 @@ from perdure.base.errors import ConfigurationError
 from perdure.cli.supervisor import WRONG_SETTING, Program, Supervisor
 from perdure.process.config import CommonConfig, read
 
+START_ORDER: Final = ("invoker", "ingress", "admin", "nodectl", "sql")
 STOP_ORDER: Final = ("ingress", "admin", "sql", "nodectl", "invoker", "nats")
 PUBLIC_ROLES: Final = ("ingress", "admin", "sql", "nodectl")
 NATS_PAYLOAD_BYTES_MAX: Final = 8 * 1024 * 1024
@@ -81,7 +82,8 @@ def _programs(config: UpConfig, flags: Mapping[str, str], base_dir: Path, nats_p
         if _FLAG_OF_PORT[role] in flags:
             environ[f"PERDURE_{role.upper()}__PORT"] = flags[_FLAG_OF_PORT[role]]
     programs = [_nats(base_dir, nats_port)] if nats_port else []
-    for role, count in (*((role, 1) for role in PUBLIC_ROLES), ("invoker", config.invokers)):
+    for role in START_ORDER:
+        count = config.invokers if role == "invoker" else 1
         for number in range(1, count + 1):
             name = role if count == 1 else f"{role}-{number}"
             programs.append(Program(name, role, [sys.executable, "-P", "-m", f"services.{role}"], {**environ, **_grace(config, role)}))
