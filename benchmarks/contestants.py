@@ -122,7 +122,7 @@ def measure_recovery(contestant: Contestant, *, invocations: int = 200, step_ms:
     done_before = sum(len(endpoint.effects(tag)) for tag in tags)
     suite.kill_everything()
     started = time.monotonic()
-    suite.start()
+    suite.start(whole=False)
     suite.result("/Greeter/greet", "Ada")
     first_call_s = time.monotonic() - started
     with httpx.Client(base_url=suite.ingress_url, timeout=60) as client:

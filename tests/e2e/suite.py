@@ -52,14 +52,16 @@ class Suite(Api):
         assert self._process is not None
         return self._process.pid
 
-    def start(self) -> None:
-        """Start every process and wait until ingress and admin answer."""
+    def start(self, *, whole: bool = True) -> None:
+        """Start every process and wait until ingress and admin answer, and of ours, where the `whole` of it is wanted, all the others."""
         assert self._process is None
         started = time.monotonic()
         command, env = self._restate() if self.peer else self._perdure()
         self._process = spawn(command, log=self._log, env={**env, **self.env}, cwd=REPOSITORY)
         eventually(self._is_ready, "server is ready")
         self.ready_after_s = time.monotonic() - started
+        if whole and not self.peer:
+            eventually(lambda: all(map(self.is_serving, ROLES)), "every process serves")
 
     def stop(self) -> int:
         """End every process in order and return the exit code."""
