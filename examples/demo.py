@@ -4,6 +4,7 @@ Needs nothing that runs already: free ports, a temporary directory, and the two 
 """
 
 import contextlib
+import itertools
 import json
 import os
 import random
@@ -30,12 +31,19 @@ def say(text: str) -> None:
     print(f"{time.monotonic() - STARTED:6.2f} s  {text}", flush=True)
 
 
-def free_port() -> int:
-    """Return a port that nothing listens on and that no connection that goes out is given."""
-    while True:
-        with contextlib.suppress(OSError), socket.socket() as probe:
-            probe.bind(("127.0.0.1", random.randrange(20_000, 30_000)))
-            return int(probe.getsockname()[1])
+def free_ports(count: int) -> list[int]:
+    """Return as many ports that nothing listens on and that no connection that goes out is given."""
+    return list(itertools.islice(filter(is_free, random.sample(range(20_000, 30_000), 10_000)), count))
+
+
+def is_free(port: int) -> bool:
+    """Tell whether a server could listen on a port."""
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def post(url: str, body: Any) -> Any:
@@ -132,7 +140,7 @@ def count_effects(ledger: Path) -> None:
 
 def main() -> None:
     """Run the whole demonstration in a temporary directory."""
-    ingress_port, admin_port, sql_port, node_port, service_port = (free_port() for _ in range(5))
+    ingress_port, admin_port, sql_port, node_port, service_port = free_ports(5)
     ingress, admin = f"http://127.0.0.1:{ingress_port}", f"http://127.0.0.1:{admin_port}"
     ports = {"ingress": ingress_port, "admin": admin_port, "sql": sql_port, "node": node_port}
     flags = [part for name, port in ports.items() for part in (f"--{name}-port", str(port))]
@@ -144,7 +152,7 @@ def main() -> None:
         server = stack.enter_context(running(up, home / "server.log", {}))
         serve = [sys.executable, "-m", "hypercorn", "--bind", f"127.0.0.1:{service_port}", "examples.app:app"]
         stack.enter_context(running(serve, home / "services.log", {"SIGNUP_LEDGER": str(ledger)}))
-        wait_until(lambda: answers(f"{ingress}/restate/health") and answers(f"{admin}/health"), "the server starts")
+        wait_until(lambda: "perdure is ready:" in (home / "server.log").read_text(), "the server starts")
         say(f"perdure up   -> NATS and five processes are ready, ingress at {ingress}")
         wait_until(lambda: answers(f"http://127.0.0.1:{service_port}/health"), "the services start")
         deployment = post(f"{admin}/deployments", {"uri": f"http://127.0.0.1:{service_port}"})
