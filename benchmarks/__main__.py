@@ -31,9 +31,10 @@ def main() -> None:
             stack.callback(contestant.close)
             report.idle.append(contestant.start())
             contestant.measure(SCENARIOS[1], seconds=2)  # The first calls pay for what is loaded late.
+        turns = [contestants[:: -1 if repeat % 2 else 1] for repeat in range(options.repeats)]
         for scenario in (each for each in SCENARIOS if options.only in each.name):
-            for repeat in range(options.repeats):
-                for contestant in contestants[:: -1 if repeat % 2 else 1]:
+            for turn in turns:
+                for contestant in turn:
                     if scenario.is_grpc and contestant.name != "perdure":
                         continue
                     measured = contestant.measure(scenario, options.seconds)
@@ -44,8 +45,8 @@ def main() -> None:
                         flush=True,
                     )
         if not options.no_recovery and options.only in ("", "recovery"):
-            for repeat in range(options.repeats):
-                report.recoveries += map(measure_recovery, contestants[:: -1 if repeat % 2 else 1])
+            for turn in turns:
+                report.recoveries += map(measure_recovery, turn)
     print("\n" + report.text())
     print(f"\n{report.save()}")
 
