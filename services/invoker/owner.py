@@ -1,13 +1,14 @@
 """The owner of partitions: feeds events to their machines, commits what has gathered, then lets it out.
 
-One commit is in flight at a time, for all partitions; events that arrive meanwhile gather for the next one.
-Source: architecture, rules 1, 4, 5 and 6.
+One commit is in flight at a time, for all partitions; events that arrive meanwhile gather for the next one. What nobody waits for lingers
+a moment, for what comes behind it: mostly the end of the same attempt.
+Source: architecture, rules 1, 4, 5 and 6; docs/decisions/0010.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 import structlog
 
@@ -26,6 +27,9 @@ from services.invoker.machine.step import Effect, Step
 from services.invoker.machine.view import CachedState, Live, PartitionView
 from services.invoker.meters import CommitMeters
 from services.invoker.tracing import Tracer
+
+LINGER_S: Final = 0.002
+"""How long events without an effect, which nobody waits for, gather before they are committed by themselves."""
 
 log = structlog.get_logger("perdure.invoker")
 
@@ -100,6 +104,7 @@ class Owner:
         self._in_flight_since_ms: int | None = None
         self._committed_number = 0
         self._wake = asyncio.Event()
+        self._lingering: asyncio.TimerHandle | None = None
         self._settlers: list[tuple[int, asyncio.Future[None]]] = []
 
     # Feeding.
@@ -131,6 +136,7 @@ class Owner:
         self.wake(now_ms)
         if step.size_bytes > TRANSACTION_BYTES_MAX or len(step.writes) + len(step.dirty) > TRANSACTION_ROWS_MAX:
             self._seal()
+            self._wake.set()
 
     def _is_own_mail(self, owned: OwnedPartition, mail_key: bytes) -> bool:
         """Whether we wrote a row of the mailbox since we took the partition."""
@@ -141,6 +147,7 @@ class Owner:
         """Make a loaded partition ours; what gathered before goes into a batch of its own, whose mail for it is not our own mail yet."""
         assert number not in self.partitions, "a partition is taken once"
         self._seal()
+        self._wake.set()
         owned.taken_at_batch = self._batch_number
         self.partitions[number] = owned
         self.adoptions += 1
@@ -154,10 +161,13 @@ class Owner:
         self.wake(now_ms)
 
     def wake(self, now_ms: int) -> None:
-        """Let the commit loop take what has gathered."""
+        """Let the commit loop take what has gathered: at once if somebody waits for it, else when it has lingered."""
         if self._gathering_since_ms is None:
             self._gathering_since_ms = now_ms
+        if self._is_awaited:
             self._wake.set()
+        elif self._lingering is None:
+            self._lingering = asyncio.get_running_loop().call_later(LINGER_S, self._wake.set)
 
     def live(self, invocation_id: InvocationId) -> Live | None:
         """Return an invocation of one of our partitions."""
@@ -198,7 +208,13 @@ class Owner:
             self._seal()
             while self._sealed:
                 await self._commit(self._sealed.popleft())
-                self._seal()
+                if self._is_awaited:
+                    self._seal()
+
+    @property
+    def _is_awaited(self) -> bool:
+        """Whether somebody waits for what has gathered to commit."""
+        return self._step.has_effects or bool(self._settlers)
 
     async def settle(self) -> None:
         """Wait until everything fed so far has committed, or was dropped."""
@@ -206,6 +222,7 @@ class Owner:
         if target > self._committed_number:
             settled = asyncio.get_running_loop().create_future()
             self._settlers.append((target, settled))
+            self._wake.set()
             await settled
 
     def is_durable(self, state: CachedState) -> bool:
@@ -248,6 +265,9 @@ class Owner:
                 settled.set_result(None)
 
     def _seal(self) -> None:
+        if self._lingering is not None:
+            self._lingering.cancel()
+            self._lingering = None
         step = self._step
         if step.is_empty:
             self._gathering_since_ms = None

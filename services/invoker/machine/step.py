@@ -157,6 +157,11 @@ class Step:
     def is_empty(self) -> bool:
         return not (self.after_commit or self.writes or self.dirty or self.mailed or self.cleared or self.wide)
 
+    @property
+    def has_effects(self) -> bool:
+        """Whether somebody gets to know of it once it has committed."""
+        return bool(self.after_commit or self.mailed)
+
     def put_value(self, key: bytes, value: bytes | None, *, was_wide: bool = False) -> None:
         """Write or clear a value of any size; `was_wide` says that the one before may have been too large for a row."""
         if was_wide or (value is not None and len(value) > VALUE_BYTES_MAX):

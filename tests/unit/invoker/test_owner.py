@@ -8,14 +8,17 @@ import pytest
 
 from perdure.base.errors import LeaseLost
 from perdure.bus.messages import Invoke
+from perdure.model.invocation import AttemptTimings
+from perdure.model.journal import Output
 from perdure.model.lease import Lease
+from perdure.model.result import Success
 from perdure.store.keyspace import Keyspace
-from services.invoker.machine.events import RequestReceived
+from services.invoker.machine.events import AttemptEnded, AttemptProgressed, CommandSent, RequestReceived
 from services.invoker.machine.machine import PartitionMachine
 from services.invoker.machine.step import Effect
 from services.invoker.machine.view import PartitionView
 from services.invoker.owner import OwnedPartition, Owner
-from tests.unit.invoker.builders import INGRESS, a_target, an_id
+from tests.unit.invoker.builders import INGRESS, PIN, a_target, an_id
 
 
 class HeldStore:
@@ -55,9 +58,29 @@ class HeldClock:
         return self.time_ms
 
 
-def invoke(owner: Owner, number: int) -> None:
-    request = Invoke(number, an_id(number), a_target(), b"", (), False, is_fresh=True)
+def invoke(owner: Owner, number: int, *, wants_result: bool = False) -> None:
+    request = Invoke(number, an_id(number), a_target(), b"", (), wants_result, is_fresh=True)
     assert owner.feed(0, RequestReceived(INGRESS, request))
+
+
+def put_out(owner: Owner, number: int) -> None:
+    """Let an attempt send its result, which nobody waits for until the attempt has ended."""
+    output = CommandSent(Output(Success(b"")), wants_ack=False)
+    assert owner.feed(0, AttemptProgressed(an_id(number), 1, PIN, [output]))
+
+
+def end(owner: Owner, number: int) -> None:
+    assert owner.feed(0, AttemptEnded(an_id(number), 1, AttemptTimings()))
+
+
+async def start_running(owner: Owner, store: HeldStore, number: int) -> None:
+    """Let an invocation have a running attempt, with nothing left to commit."""
+    store.gate.set()
+    invoke(owner, number, wants_result=True)
+    await owner.settle()
+    live = owner.live(an_id(number))
+    assert live is not None
+    owner.partitions[0].machine.journal_loaded(live, [])
 
 
 def with_owner(scene: Callable[[Owner, HeldStore, Recorder], Awaitable[None]]) -> None:
@@ -96,6 +119,67 @@ def test_what_gathers_during_a_commit_leaves_in_one_batch() -> None:
         for number in (2, 3, 4):
             invoke(owner, number)
         store.gate.set()
+        await owner.settle()
+        assert store.commits == 2
+
+    with_owner(scene)
+
+
+def test_what_nobody_waits_for_leaves_with_what_comes_behind_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.invoker.owner.LINGER_S", 3_600)
+
+    async def scene(owner: Owner, store: HeldStore, outlet: Recorder) -> None:
+        await start_running(owner, store, 1)
+        outlet.released.clear()
+        put_out(owner, 1)
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert store.commits == 1
+        committed = asyncio.Event()
+        owner.on_committed = committed.set
+        end(owner, 1)
+        await committed.wait()
+        assert store.commits == 2
+        assert len(outlet.released) == 1
+
+    with_owner(scene)
+
+
+def test_what_nobody_waits_for_does_not_leave_with_a_commit_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.invoker.owner.LINGER_S", 3_600)
+
+    async def scene(owner: Owner, store: HeldStore, _outlet: Recorder) -> None:
+        await start_running(owner, store, 1)
+        store.gate.clear()
+        invoke(owner, 2)
+        await asyncio.sleep(0)
+        put_out(owner, 1)
+        store.gate.set()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert store.commits == 2
+
+    with_owner(scene)
+
+
+def test_what_nobody_waits_for_leaves_by_itself_before_long() -> None:
+    async def scene(owner: Owner, store: HeldStore, _outlet: Recorder) -> None:
+        await start_running(owner, store, 1)
+        committed = asyncio.Event()
+        owner.on_committed = committed.set
+        put_out(owner, 1)
+        await committed.wait()
+        assert store.commits == 2
+
+    with_owner(scene)
+
+
+def test_who_settles_does_not_wait_for_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.invoker.owner.LINGER_S", 3_600)
+
+    async def scene(owner: Owner, store: HeldStore, _outlet: Recorder) -> None:
+        await start_running(owner, store, 1)
+        put_out(owner, 1)
         await owner.settle()
         assert store.commits == 2
 
