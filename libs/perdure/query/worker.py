@@ -15,6 +15,7 @@ from typing import BinaryIO, Final
 
 from perdure.base.limits import MIB
 from perdure.process.parent import die_with_parent
+from perdure.process.priority import give_way
 from perdure.query.encoding import arrow_bytes, encoded
 from perdure.query.engine import Engine
 from perdure.query.errors import INTERNAL, QueryError
@@ -121,7 +122,7 @@ async def _answer(pipe: _Pipe, engine: Engine, request: Request) -> None:
 def main(argv: Sequence[str]) -> int:
     """Work until the parent closes the pipe."""
     die_with_parent(int(argv[0]))
-    os.nice(_NICENESS)
+    give_way(_NICENESS)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the parent decides
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints must not get between the answers
