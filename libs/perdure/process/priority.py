@@ -20,7 +20,7 @@ def give_way(niceness: int) -> None:
     """Let this thread, and those that it starts from now on, give way to other processes.
 
     Niceness alone leaves them a slice of milliseconds before whoever wakes up gets the processor; from Linux 6.12 on it can be shorter.
-    Where the system knows no shorter ones, niceness has to do. Beside a full scan of a million rows, on two cores, calls keep 0.83 of
+    Where the system knows no shorter ones, niceness has to do. Beside a full scan of a million rows, on two cores, calls keep 0.82 of
     their throughput, and with niceness alone 0.77.
     """
     os.nice(niceness)

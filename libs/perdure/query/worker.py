@@ -39,7 +39,7 @@ from perdure.query.wire import (
 from perdure.store.keyspace import Keyspace
 from perdure.store.opening import open_store
 
-_NICENESS: Final = 10
+_NICENESS: Final = 15
 """Statements give way to the processes that carry calls."""
 _FDB_SNAPSHOT_S_MAX: Final = 3.0
 """FoundationDB keeps a snapshot for five seconds: a longer read goes on with a later one."""
