@@ -155,7 +155,7 @@ class Step:
 
     @property
     def is_empty(self) -> bool:
-        return not (self.after_commit or self.writes or self.dirty or self.mailed or self.cleared or self.wide)
+        return not (self.has_effects or self.writes or self.dirty or self.cleared or self.wide)
 
     @property
     def has_effects(self) -> bool:

@@ -83,6 +83,25 @@ async def start_running(owner: Owner, store: HeldStore, number: int) -> None:
     owner.partitions[0].machine.journal_loaded(live, [])
 
 
+def next_commit(owner: Owner) -> Awaitable[object]:
+    """Return what can be awaited for the next commit from now on, without asking for one."""
+    committed = asyncio.Event()
+    owner.on_committed = committed.set
+    return committed.wait()
+
+
+async def some_turns() -> None:
+    """Let the event loop do what needs no clock."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+@pytest.fixture
+def without_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let what nobody waits for linger for longer than any test."""
+    monkeypatch.setattr("services.invoker.owner.LINGER_S", 3_600)
+
+
 def with_owner(scene: Callable[[Owner, HeldStore, Recorder], Awaitable[None]]) -> None:
     async def play() -> None:
         store, outlet, keyspace = HeldStore(), Recorder(), Keyspace()
@@ -125,29 +144,25 @@ def test_what_gathers_during_a_commit_leaves_in_one_batch() -> None:
     with_owner(scene)
 
 
-def test_what_nobody_waits_for_leaves_with_what_comes_behind_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.invoker.owner.LINGER_S", 3_600)
-
+@pytest.mark.usefixtures("without_clock")
+def test_what_nobody_waits_for_leaves_with_what_comes_behind_it() -> None:
     async def scene(owner: Owner, store: HeldStore, outlet: Recorder) -> None:
         await start_running(owner, store, 1)
         outlet.released.clear()
         put_out(owner, 1)
-        for _ in range(10):
-            await asyncio.sleep(0)
+        await some_turns()
         assert store.commits == 1
-        committed = asyncio.Event()
-        owner.on_committed = committed.set
+        committed = next_commit(owner)
         end(owner, 1)
-        await committed.wait()
+        await committed
         assert store.commits == 2
         assert len(outlet.released) == 1
 
     with_owner(scene)
 
 
-def test_what_nobody_waits_for_does_not_leave_with_a_commit_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.invoker.owner.LINGER_S", 3_600)
-
+@pytest.mark.usefixtures("without_clock")
+def test_what_nobody_waits_for_does_not_leave_with_a_commit_before_it() -> None:
     async def scene(owner: Owner, store: HeldStore, _outlet: Recorder) -> None:
         await start_running(owner, store, 1)
         store.gate.clear()
@@ -155,8 +170,7 @@ def test_what_nobody_waits_for_does_not_leave_with_a_commit_before_it(monkeypatc
         await asyncio.sleep(0)
         put_out(owner, 1)
         store.gate.set()
-        for _ in range(10):
-            await asyncio.sleep(0)
+        await some_turns()
         assert store.commits == 2
 
     with_owner(scene)
@@ -165,18 +179,16 @@ def test_what_nobody_waits_for_does_not_leave_with_a_commit_before_it(monkeypatc
 def test_what_nobody_waits_for_leaves_by_itself_before_long() -> None:
     async def scene(owner: Owner, store: HeldStore, _outlet: Recorder) -> None:
         await start_running(owner, store, 1)
-        committed = asyncio.Event()
-        owner.on_committed = committed.set
+        committed = next_commit(owner)
         put_out(owner, 1)
-        await committed.wait()
+        await committed
         assert store.commits == 2
 
     with_owner(scene)
 
 
-def test_who_settles_does_not_wait_for_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.invoker.owner.LINGER_S", 3_600)
-
+@pytest.mark.usefixtures("without_clock")
+def test_who_settles_does_not_wait_for_the_clock() -> None:
     async def scene(owner: Owner, store: HeldStore, _outlet: Recorder) -> None:
         await start_running(owner, store, 1)
         put_out(owner, 1)
