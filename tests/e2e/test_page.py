@@ -90,6 +90,18 @@ def test_invocations_are_filtered_opened_and_operated(suite: Suite, browser: Bro
     eventually(lambda: suite.http.get(f"{suite.ingress_url}/restate/output/{invocation}").status_code == 404, "it is purged")
 
 
+def test_the_page_of_an_invocation_follows_it(suite: Suite, browser: Browser, endpoint: Endpoint, tag: str) -> None:
+    suite.register(endpoint.url)
+    invocation = suite.send(f"/{PREFIX}Sleeper/nap", {"tag": tag, "ms": 3_600_000})
+    endpoint.wait_for_effect(f"{tag}-attempts", "asleep")
+    browser.open(f"{suite.admin_url}/ui/#/invocations/{invocation}")
+    browser.wait_for("Command: Sleep")
+    browser.click("//tr[contains(., 'Command: Input')]//summary")
+    suite.http.patch(f"{suite.admin_url}/invocations/{invocation}/cancel").raise_for_status()
+    browser.wait_for("failure", within="//h1")
+    assert '"Input"' in browser.text("//tr[contains(., 'Command: Input')]//details[@open]"), "what was opened stays open"
+
+
 def test_a_statement_is_run_and_what_is_wrong_with_it_told(suite: Suite, browser: Browser, endpoint: Endpoint) -> None:
     suite.register(endpoint.url)
     browser.open(f"{suite.admin_url}/ui/#/sql")

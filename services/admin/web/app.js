@@ -43,7 +43,9 @@ async function show({ isReload = false } = {}) {
   }
   if (turn !== latest) return;
   clearTimeout(waiting);
+  const opened = isReload ? [...main.querySelectorAll("details[open]")].map(({ id }) => id) : [];
   main.replaceChildren(...shown);
+  opened.forEach((id) => document.getElementById(id)?.setAttribute("open", ""));
   main.removeAttribute("aria-busy");
   document.title = `${main.querySelector("h1").textContent} · Perdure`;
   if (turn > 1 && (!isReload || document.activeElement === document.body)) main.focus({ preventScroll: true });

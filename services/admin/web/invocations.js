@@ -9,6 +9,7 @@ const JOURNAL_MAX = 1000;
 const LOST_BY = { kill: "What it calls is killed as well, and nothing is undone.", purge: "Its result and journal are lost.", "purge-journal": "Its journal is lost." };
 const CHANGE_MS_MAX = 2000; // how long an action is waited for, so that the page does not show what was before
 const CHANGE_MS = 100;
+const FOLLOW_MS = 1000; // how often the page of an invocation that goes on looks for what became of it
 
 export async function invocations({ search, reload }) {
   const known = (await get("/services")).services.map(({ name }) => name).sort();
@@ -56,8 +57,10 @@ export async function invocation({ rest: [id], reload }) {
   const journal = await query(
     `SELECT index, entry_type, name, completed, invoked_id, sleep_wakeup_at, appended_at, entry_json FROM sys_journal WHERE id = ${quoted(id)} ORDER BY index LIMIT ${JOURNAL_MAX}`,
   );
+  const heading = h("h1", {}, row.target, " ", tag(row.completion_result ?? row.status));
+  follow(row, heading, reload).catch(() => {}); // what fails here is told when somebody asks for something
   return [
-    h("h1", {}, row.target, " ", tag(row.completion_result ?? row.status)),
+    heading,
     actions(row, reload),
     h("div", { class: "panel" }, facts({
       Id: h("code", {}, row.id),
@@ -84,7 +87,7 @@ export async function invocation({ rest: [id], reload }) {
       More: (entry) => [
         entry.invoked_id && h("div", {}, idLink("invocations", entry.invoked_id)),
         entry.sleep_wakeup_at && h("div", {}, "until ", when(entry.sleep_wakeup_at)),
-        entry.entry_json && h("details", {}, h("summary", {}, "content"), h("pre", {}, pretty(entry.entry_json))),
+        entry.entry_json && h("details", { id: `entry-${entry.index}` }, h("summary", {}, "content"), h("pre", {}, pretty(entry.entry_json))),
       ],
     }, journal, "The journal is empty, or was removed."), journal.length === JOURNAL_MAX && h("p", { class: "muted" }, `These are the first ${JOURNAL_MAX} entries.`)),
   ];
@@ -119,8 +122,24 @@ function actions(row, reload) {
 // Wait until an invocation is another than the page shows, for a moment.
 async function changed(row) {
   for (let waited = 0; waited < CHANGE_MS_MAX; waited += CHANGE_MS) {
-    const [now] = await query(`SELECT status, modified_at FROM sys_invocation WHERE id = ${quoted(row.id)}`);
-    if (now?.status !== row.status || now.modified_at !== row.modified_at) return;
-    await new Promise((done) => setTimeout(done, CHANGE_MS));
+    if (await isAnother(row)) return;
+    await pause(CHANGE_MS);
   }
 }
+
+// Show what becomes of an invocation, until it has ended, the page is left, or the server does not answer.
+async function follow(row, shown, reload) {
+  if (row.status === "completed") return;
+  do {
+    await pause(FOLLOW_MS);
+    if (!shown.isConnected) return;
+  } while (!(await isAnother(row)));
+  if (shown.isConnected) await reload();
+}
+
+async function isAnother(row) {
+  const [now] = await query(`SELECT status, modified_at FROM sys_invocation WHERE id = ${quoted(row.id)}`);
+  return now?.status !== row.status || now.modified_at !== row.modified_at;
+}
+
+const pause = (ms) => new Promise((done) => setTimeout(done, ms));
